@@ -135,7 +135,6 @@ fn own(rounds: &[Round], median: &Median<'_>) -> Vec<Gate> {
         at_most(
             "WAL of a like, bytes".into(),
             median(&|r| r.wal_bytes_per_like),
-            // Not reached yet: ADR 30.
             1500.0,
         ),
         at_most(

@@ -2906,7 +2906,7 @@ export type paths = {
          * Create a role assignment
          * @description A member may create up to 200 a day (UTC); then the answer is 429.
          *
-         *     **Who may**: `grantor`.
+         *     **Who may**: `grantor` and not (the caller is the `user`).
          */
         post: operations["createRoleAssignment"];
         delete?: never;
@@ -3798,7 +3798,7 @@ export type paths = {
          * Verify a venue
          * @description Sets `verified` to `true`.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["verifyVenue"];
         delete?: never;
@@ -3820,7 +3820,7 @@ export type paths = {
          * Unverify a venue
          * @description Sets `verified` to `false`. The body gives the reason, which is written to the audit log.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["unverifyVenue"];
         delete?: never;
@@ -4110,7 +4110,7 @@ export type paths = {
          * Verify a community
          * @description Sets `verified` to `true`.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["verifyCommunity"];
         delete?: never;
@@ -4132,7 +4132,7 @@ export type paths = {
          * Unverify a community
          * @description Sets `verified` to `false`. The body gives the reason, which is written to the audit log.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["unverifyCommunity"];
         delete?: never;
@@ -4656,7 +4656,7 @@ export type paths = {
          * Approve an organization
          * @description Changes `state` from `pending` or `rejected` to `approved`. 409 if `state` has another value.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["approveOrganization"];
         delete?: never;
@@ -4678,7 +4678,7 @@ export type paths = {
          * Reject an organization
          * @description Changes `state` from `pending` or `approved` to `rejected`. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["rejectOrganization"];
         delete?: never;
@@ -4722,7 +4722,7 @@ export type paths = {
          * Verify an organization
          * @description Sets `verified` to `true`.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["verifyOrganization"];
         delete?: never;
@@ -4744,7 +4744,7 @@ export type paths = {
          * Unverify an organization
          * @description Sets `verified` to `false`. The body gives the reason, which is written to the audit log.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["unverifyOrganization"];
         delete?: never;
@@ -5054,7 +5054,7 @@ export type paths = {
          * Approve a business
          * @description Changes `state` from `pending` or `rejected` to `approved`. 409 if `state` has another value.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["approveBusiness"];
         delete?: never;
@@ -5076,7 +5076,7 @@ export type paths = {
          * Reject a business
          * @description Changes `state` from `pending` or `approved` to `rejected`. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["rejectBusiness"];
         delete?: never;
@@ -5120,7 +5120,7 @@ export type paths = {
          * Verify a business
          * @description Sets `verified` to `true`.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["verifyBusiness"];
         delete?: never;
@@ -5142,7 +5142,7 @@ export type paths = {
          * Unverify a business
          * @description Sets `verified` to `false`. The body gives the reason, which is written to the audit log.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["unverifyBusiness"];
         delete?: never;
@@ -5512,7 +5512,7 @@ export type paths = {
          * Verify an institution
          * @description Sets `verified` to `true`.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["verifyInstitution"];
         delete?: never;
@@ -5534,7 +5534,7 @@ export type paths = {
          * Unverify an institution
          * @description Sets `verified` to `false`. The body gives the reason, which is written to the audit log.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["unverifyInstitution"];
         delete?: never;
@@ -5933,6 +5933,8 @@ export type paths = {
          * @description Restores the event and, where possible, what was archived with it; `still_archived` lists the rest.
          *
          *     **Who may**: `staff`.
+         *
+         *     **Also**: 409 if the event is published and not over, and tickets that come back with it cost something, are not `door_only`, and could not be put on sale now: the host has no account that takes payments (`host-cannot-be-paid`), or nobody could order them (`tickets-cannot-be-sold`).
          */
         post: operations["restoreEvent"];
         delete?: never;
@@ -6417,6 +6419,8 @@ export type paths = {
          * @description Restores the ticket type and, where possible, what was archived with it; `still_archived` lists the rest.
          *
          *     **Who may**: `admin` of the `event`.
+         *
+         *     **Also**: 409 if the event is published and not over, the tickets cost something and are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`) or nobody could order them (`tickets-cannot-be-sold`).
          */
         post: operations["restoreTicketType"];
         delete?: never;
@@ -7378,7 +7382,7 @@ export type paths = {
          *
          *     **Who may**: `host`.
          *
-         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency. 409 if the host is suspended or was rejected.
+         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency, or in a currency in which the event has no ticket type. 409 if the host is suspended or was rejected.
          */
         post: operations["createPromoCode"];
         delete?: never;
@@ -7403,7 +7407,7 @@ export type paths = {
          * Replace a promo code
          * @description **Who may**: `host`.
          *
-         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency.
+         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency, or in a currency in which the event has no ticket type.
          */
         put: operations["replacePromoCode"];
         post?: never;
@@ -7418,7 +7422,7 @@ export type paths = {
          * Update a promo code
          * @description **Who may**: `host`.
          *
-         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency.
+         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency, or in a currency in which the event has no ticket type.
          */
         patch: operations["updatePromoCode"];
         trace?: never;
@@ -8664,7 +8668,7 @@ export type paths = {
          * Suspend a promotion
          * @description Hides the promotion from all callers who may neither update nor suspend it.
          *
-         *     **Who may**: (`city_admin` and `moderates` of the `target`) or the caller holds `platformAdmin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["suspendPromotion"];
         delete?: never;
@@ -8686,7 +8690,7 @@ export type paths = {
          * Lift the suspension of a promotion
          * @description Sets the `status` of the promotion to `active` again.
          *
-         *     **Who may**: (`city_admin` and `moderates` of the `target`) or the caller holds `platformAdmin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["unsuspendPromotion"];
         delete?: never;
@@ -8708,7 +8712,7 @@ export type paths = {
          * Approve a promotion
          * @description Changes `state` from `requested` to `approved`. 409 if `state` has another value. 409 unless `ends_at` > now and (`amount_cents` is `0` or `paid_at` is set).
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["approvePromotion"];
         delete?: never;
@@ -8730,7 +8734,7 @@ export type paths = {
          * Reject a promotion
          * @description Changes `state` from `requested` or `approved` to `rejected`. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
          *
-         *     **Who may**: `city_admin`.
+         *     **Who may**: `moderates`.
          */
         post: operations["rejectPromotion"];
         delete?: never;
@@ -10500,7 +10504,7 @@ export type paths = {
         };
         /**
          * List the top-rated organizations of a city
-         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that a single review of five stars does not outweigh two hundred with an average of 4.7.
+         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that one review of five stars does not outweigh many with 4.7.
          */
         get: operations["listTopRatedOrganizations"];
         put?: never;
@@ -10540,7 +10544,7 @@ export type paths = {
         };
         /**
          * List the top-rated businesses of a city
-         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that a single review of five stars does not outweigh two hundred with an average of 4.7.
+         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that one review of five stars does not outweigh many with 4.7.
          */
         get: operations["listTopRatedBusinesses"];
         put?: never;
@@ -10580,7 +10584,7 @@ export type paths = {
         };
         /**
          * List the top-rated venues of a city
-         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that a single review of five stars does not outweigh two hundred with an average of 4.7.
+         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that one review of five stars does not outweigh many with 4.7.
          */
         get: operations["listTopRatedVenues"];
         put?: never;
@@ -10620,7 +10624,7 @@ export type paths = {
         };
         /**
          * List the top-rated communities of a city
-         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that a single review of five stars does not outweigh two hundred with an average of 4.7.
+         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that one review of five stars does not outweigh many with 4.7.
          */
         get: operations["listTopRatedCommunities"];
         put?: never;
@@ -11327,6 +11331,11 @@ export type components = {
             stripe_customer_id?: string | null;
             /**
              * Format: date-time
+             * @description When the account was closed; its personal data are erased some time later. Present only if `private`.
+             */
+            closed_at?: string | null;
+            /**
+             * Format: date-time
              * @description When the personal data of a closed account were erased; it can't be restored after that. Present only if `private`.
              */
             erased_at?: string | null;
@@ -11532,7 +11541,7 @@ export type components = {
             event_id: string;
         };
         RestoredLike: components["schemas"]["Like"] & components["schemas"]["Restored"];
-        /** @description A role that a member holds for a city, a profile or everywhere. It takes effect once the member accepts the offer. Callers can't grant roles above their own. */
+        /** @description A role that a member holds for a city, a profile or everywhere. It takes effect once the member accepts the offer. Callers can't grant roles above their own, nor roles to themselves. */
         RoleAssignment: {
             /** @constant */
             object?: "role_assignment";
@@ -15102,6 +15111,11 @@ export type components = {
              * @description When the owner disconnected it from the platform.
              */
             deauthorized_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it stopped being able to take payments. Null if it can, or never could.
+             */
+            lost_at: string | null;
             /**
              * Format: int32
              * @description Number among the accounts that the owner has had.
@@ -19030,10 +19044,21 @@ export type components = {
              * @description The hosts' share of `amount_cents`.
              */
             organizer_cents: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description The platform's part of the commission, without that on cash.
+             */
             platform_fee_cents: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description The cities' part of the commission, without that on cash.
+             */
             city_share_cents: number;
+            /**
+             * Format: int64
+             * @description Commission recorded for cash that hosts took at the door. The platform has not received it.
+             */
+            uncollected_fee_cents: number;
             /**
              * Format: int64
              * @description Total refunded to buyers.
@@ -19043,6 +19068,11 @@ export type components = {
             platform_fee_refunded_cents: number;
             /** Format: int64 */
             city_share_refunded_cents: number;
+            /**
+             * Format: int64
+             * @description The commission recorded for cash that hosts paid back.
+             */
+            uncollected_fee_refunded_cents: number;
         };
         RevenueOfBucket: components["schemas"]["RevenueFigures"] & {
             /**
@@ -19744,7 +19774,7 @@ export type components = {
          *     - `sold_out`: not enough tickets left
          *     - `limit`: more than one person may have
          *     - `not_on_sale`: not on sale now
-         *     - `currency`: not in the currency of the other items
+         *     - `currency`: not in the currency of the other items, or of any ticket type of the event
          *     - `not_a_guest`: the caller did not attend
          *     - `promised`: can't change because buyers rely on it
          * @enum {string}
@@ -40548,6 +40578,7 @@ export interface operations {
                 city_id: components["parameters"]["city_id.required"];
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
+                expand?: components["parameters"]["Organization.expand"];
             };
             header?: never;
             path?: never;
@@ -40583,6 +40614,7 @@ export interface operations {
                 city_id: components["parameters"]["city_id.required"];
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
+                expand?: components["parameters"]["Business.expand"];
             };
             header?: never;
             path?: never;
@@ -40618,6 +40650,7 @@ export interface operations {
                 city_id: components["parameters"]["city_id.required"];
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
+                expand?: components["parameters"]["Venue.expand"];
             };
             header?: never;
             path?: never;
@@ -40653,6 +40686,7 @@ export interface operations {
                 city_id: components["parameters"]["city_id.required"];
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
+                expand?: components["parameters"]["Community.expand"];
             };
             header?: never;
             path?: never;
