@@ -356,7 +356,7 @@ mod tests {
         let code = Code::of(&[2, 1, 0, 3, 3]).expect("a code");
         let mut stream = Stream {
             // The lowest bit first: 0, 10, 110, 111.
-            bytes: &[0b1_011_01_0, 0b11],
+            bytes: &[0b1101_1010, 0b1],
             at: 0,
         };
         let read: Vec<_> = (0..4).filter_map(|_| code.next(&mut stream)).collect();
