@@ -1,26 +1,18 @@
 //! Names that two parts of a spec would share in what is generated: they are refused, and nothing is left out or
 //! generated twice.
 
+#[path = "bad/world.rs"]
+mod fixtures;
+
 use codegen::diag::Sources;
 use codegen::emit;
+use fixtures::base;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The base world of the bad fixtures with these files in it, each in the place of the one with its path.
 fn world(files: &[(&str, &str)]) -> Sources {
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad/base");
-    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
-    let mut sources = Sources::default();
-    sources.add("spec/app.yaml", read(base.join("app.yaml")));
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(base.join("entities"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    paths.sort_unstable();
-    for path in paths {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        sources.add(format!("spec/entities/{name}"), read(path));
-    }
+    let mut sources = base();
     for (path, text) in files {
         match sources.files.iter_mut().find(|file| file.path == *path) {
             Some(file) => (*text).clone_into(&mut file.text),
