@@ -257,16 +257,13 @@ fn states_are_reached(of: &Of) {
     if of.written_by_module() {
         return;
     }
-    let to: Vec<&str> = of
-        .entity
-        .transitions
-        .iter()
+    let moves: Vec<(&Vec<String>, &String)> = (of.entity.transitions.iter())
         .filter_map(|t| match &t.change {
-            Change::State { to, .. } => Some(to.as_str()),
+            Change::State { from, to, .. } => Some((from, to)),
             Change::Set(_) => None,
         })
         .collect();
-    if to.is_empty() {
+    if moves.is_empty() {
         of.refuse(
             Part::Field,
             &field.name,
@@ -275,20 +272,29 @@ fn states_are_reached(of: &Of) {
         );
         return;
     }
-    let start = match &field.default {
-        Some(Literal::Text(start)) => Some(start.as_str()),
-        _ => None,
+    let Some(Literal::Text(start)) = &field.default else {
+        return;
     };
-    let lost: Vec<&str> = values
-        .iter()
-        .map(String::as_str)
-        .filter(|v| !to.contains(v) && start.is_some() && start != Some(*v))
-        .collect();
+    let mut reached = vec![start];
+    let next = |reached: &[&String]| {
+        let possible = |from: &[String]| from.iter().any(|state| reached.contains(&state));
+        let found = (moves.iter()).find(|(from, to)| !reached.contains(to) && possible(from));
+        found.map(|(_, to)| *to)
+    };
+    while let Some(to) = next(&reached) {
+        reached.push(to);
+    }
+    let lost: Vec<&String> = values.iter().filter(|v| !reached.contains(v)).collect();
     if !lost.is_empty() {
+        // From states that lead to each other only.
+        let from = match moves.iter().any(|(_, to)| lost.contains(to)) {
+            true => format!("from `{start}` "),
+            false => String::new(),
+        };
         of.refuse(
             Part::Field,
             &field.name,
-            format!("nothing leads to {}", names::quoted(&lost)),
+            format!("nothing leads {from}to {}", names::quoted(&lost)),
             "add a transition, or name the entity under `write:` of the module that does it",
         );
     }
