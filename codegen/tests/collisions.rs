@@ -1,6 +1,8 @@
 //! Names that two parts of a spec would share in what is generated: they are refused, and nothing is left out or
 //! generated twice.
 
+// Not all of it is needed here.
+#[allow(dead_code)]
 #[path = "bad/world.rs"]
 mod fixtures;
 
