@@ -7,8 +7,8 @@
 use crate::diag::{Collector, Diagnostic, Diagnostics, Sources, Span};
 use crate::emit::entity::{statics, types};
 use crate::emit::schema::names::snake;
-use crate::emit::{hooks, openapi, schema};
-use crate::model::{Entity, EntityId, Lifecycle, Ty};
+use crate::emit::{self, hooks, openapi, schema};
+use crate::model::{Derived, Entity, EntityId, Lifecycle, Model, Ty};
 use crate::names::{pascal, types as engine_types};
 use crate::objects::{Kind, Object};
 use crate::resolve::{Part, Resolved};
@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub fn check(
     resolved: &Resolved,
     objects: &[Object],
+    has_messages: bool,
     sources: &Sources,
 ) -> Result<(), Diagnostics> {
     let errors = Collector::default();
@@ -26,7 +27,7 @@ pub fn check(
         taken: HashMap::new(),
         refused: HashSet::new(),
     };
-    register.fill(objects);
+    register.fill(objects, has_messages);
     errors.finish(sources)
 }
 
@@ -55,9 +56,12 @@ struct Register<'a> {
 }
 
 impl<'a> Register<'a> {
-    fn fill(mut self, objects: &[Object]) {
+    fn fill(mut self, objects: &[Object], has_messages: bool) {
         let resolved = self.resolved;
         let model = &resolved.model;
+        for path in emit::of_application(has_messages) {
+            self.put(FILE, path.to_owned(), Owner::Engine, "");
+        }
         for name in openapi::common_schemas() {
             self.put(SCHEMA, name, Owner::Engine, "");
         }
@@ -95,22 +99,50 @@ impl<'a> Register<'a> {
             self.document(id);
             self.columns(id);
         }
-        let mut tables: HashMap<String, EntityId> = HashMap::new();
-        for (id, entity) in model.entities.iter().enumerate() {
-            tables.insert(format!("app.{}", entity.plural), id);
-        }
+        self.database(objects);
+    }
+
+    fn database(&mut self, objects: &[Object]) {
+        let mut tables = tables(&self.resolved.model);
+        let mut named = HashSet::new();
         for object in objects {
-            let table = object.table.as_deref().or(Some(&object.name));
-            let id = table.and_then(|table| tables.get(table));
-            let by = id.map_or(Owner::Engine, |id| Owner::Entity(*id));
-            for (space, name) in spaces(object) {
+            let table = object.table.as_ref().unwrap_or(&object.name);
+            let owners = tables.get_mut(table);
+            let by = owners
+                .as_ref()
+                .map_or(Owner::Engine, |ids| Owner::Entity(ids[0]));
+            let is_table = object.kind == Kind::Table;
+            // Of two tables with one name, the name is reported and not all that is in them as well.
+            let is_second = is_table && !named.insert(&object.name);
+            let all = if is_second { 1 } else { usize::MAX };
+            for (space, name) in spaces(object).into_iter().take(all) {
                 self.put(space, name, by, &object.create);
+            }
+            if is_table && !is_second {
+                let space = format!("column of the table `{}`", object.name);
+                let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+                for column in &object.columns {
+                    let count = seen.entry(&column.name).or_default();
+                    *count += 1;
+                    let text = format!("{} {count}", object.create);
+                    self.put(&space, column.name.clone(), by, &text);
+                }
+                // The tables come in the order of their entities.
+                if let Some(ids) = owners.filter(|ids| ids.len() > 1) {
+                    ids.remove(0);
+                }
             }
         }
     }
 
     fn rust(&mut self, id: EntityId, entity: &Entity) {
         let model = &self.resolved.model;
+        self.put(
+            FILE,
+            emit::entity::path(entity),
+            Owner::Entity(id),
+            &entity.name,
+        );
         let file = |what: &str| format!("{what} of `{}`", entity.name);
         let name = pascal(&entity.name);
         let mut names = vec![name.clone()];
@@ -190,11 +222,15 @@ impl<'a> Register<'a> {
         }
     }
 
+    /// The columns of a row and of its counters, which statements and answers join, wherever a counter is kept.
     fn columns(&mut self, id: EntityId) {
         let model = &self.resolved.model;
         let table = format!("column of the table `{}`", model.entities[id].plural);
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for column in schema::columns(model, id) {
+        for column in schema::columns(model, id)
+            .into_iter()
+            .chain(schema::columns_apart(model, id))
+        {
             let count = seen.entry(column.name.clone()).or_default();
             *count += 1;
             self.put(&table, column.name, Owner::Entity(id), &count.to_string());
@@ -219,6 +255,13 @@ impl<'a> Register<'a> {
         let (Some((first, _)), Some((last, place))) = (self.told(one), self.told(two)) else {
             // The first one is the engine's, because the engine's names are registered first.
             let Some((last, place)) = self.told(two) else {
+                // Of two objects with one name, the second one would be left out without a word.
+                let message = format!(
+                    "two parts of the application would share a name: the {space} `{name}`"
+                );
+                let diagnostic = Diagnostic::without_place(message);
+                self.errors
+                    .push(diagnostic.help("give the one in spec/sql another name"));
                 return;
             };
             self.errors.push(
@@ -316,12 +359,32 @@ fn parts(entity: &Entity) -> impl Iterator<Item = (Part, &'static str, &String)>
     columns.chain(checks).chain(keeps).chain(verbs)
 }
 
+/// The entities that each table belongs to: its own, and those whose counters it holds.
+fn tables(model: &Model) -> HashMap<String, Vec<EntityId>> {
+    let mut tables: HashMap<String, Vec<EntityId>> = HashMap::new();
+    for (id, entity) in model.entities.iter().enumerate() {
+        let apart = |d: &Derived| schema::is_apart(model, id, d);
+        let counters = entity.derived.iter().any(apart);
+        let delta = entity.derived.iter().any(|d| d.delta);
+        let own = [
+            Some(schema::names::table(entity)),
+            counters.then(|| schema::counters_table(entity)),
+            (counters && delta).then(|| schema::delta_table(entity)),
+        ];
+        for table in own.into_iter().flatten() {
+            tables.entry(table).or_default().push(id);
+        }
+    }
+    tables
+}
+
 /// First segments of the paths that the engine serves.
 const ENGINES: [&str; 6] = ["docs", "livez", "metrics", "openapi", "problems", "readyz"];
 
 /// A word of Rust where types stand.
 const SELF: &str = "Self";
 
+const FILE: &str = "file";
 const PATH: &str = "path";
 const HOOKS: &str = "Rust type of the hooks";
 const SCHEMA: &str = "schema of the API document";

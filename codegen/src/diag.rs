@@ -134,6 +134,12 @@ impl Collector {
         result.map_err(|diagnostic| self.push(diagnostic)).ok()
     }
 
+    /// Completes diagnostics with what was not known where they were found.
+    pub fn mend(&self, mend: impl Fn(&mut Diagnostic)) {
+        let mut list = self.list.borrow_mut();
+        list.iter_mut().flatten().for_each(mend);
+    }
+
     /// The number of diagnostics so far, to tell whether a step added any.
     pub fn count(&self) -> usize {
         self.list.borrow().as_ref().map_or(0, Vec::len)

@@ -19,6 +19,22 @@ use crate::objects::Schema;
 use crate::spec::MessageType;
 use crate::tree::Tree;
 
+/// Paths below `generated/` of the files that every application has, whatever its entities are called.
+pub fn of_application(has_messages: bool) -> Vec<&'static str> {
+    let mut paths = vec![
+        "model.json",
+        "openapi.json",
+        "rbac.txt",
+        "schema.sql",
+        "src/hooks.rs",
+        "src/lib.rs",
+        "src/migrations.rs",
+        "src/objects.rs",
+    ];
+    paths.extend(has_messages.then_some("src/messages.rs"));
+    paths
+}
+
 /// All files in `generated/` except those that depend on migrations.
 pub fn emit(model: &Model, database: &Schema, messages: &[MessageType], tree: &mut Tree) {
     tree.add("generated/schema.sql", schema::render(database));

@@ -68,7 +68,7 @@ fn understand(sources: &Sources) -> Result<Understood, Diagnostics> {
     let resolved = resolve::resolve(&spec, sources)?;
     check::check(&resolved, sources)?;
     let objects = emit::schema::objects(&resolved.model);
-    collisions::check(&resolved, &objects, sources)?;
+    collisions::check(&resolved, &objects, !spec.messages.is_empty(), sources)?;
     Ok(Understood {
         resolved,
         schema: emit::schema::of_objects(objects),

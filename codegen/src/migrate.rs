@@ -8,6 +8,7 @@
 //! stage     the steps (diff, depend, columns), cut into files
 //! class     how each step affects programs that use the database meanwhile
 //! access    how each change of a rule affects what callers may do
+//! asked     what programs written by hand name: conditions, jobs, columns of unique rules
 //! effects   transitions with another effect, which the triggers refuse to the running version
 //! recount   derived columns that must be recomputed
 //! file      the text of the files
@@ -18,6 +19,7 @@
 //! losses. Never connects to a database.
 
 mod access;
+mod asked;
 mod beside;
 mod change;
 mod class;

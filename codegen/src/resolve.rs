@@ -10,6 +10,7 @@ mod columns;
 pub mod consent;
 mod derived;
 mod entity;
+mod exclusive;
 mod fields;
 pub mod forms;
 mod lines;

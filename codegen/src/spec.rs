@@ -5,6 +5,7 @@ mod entity;
 mod keys;
 mod layout;
 mod messages;
+mod misplaced;
 mod sql;
 pub mod yaml;
 
@@ -111,6 +112,7 @@ pub fn parse(sources: &Sources) -> Result<Spec, Diagnostics> {
         }
     }
     messages::check(&messages, &errors);
+    misplaced::mend(sources, &errors);
     if app.is_none() && errors.count() == 0 {
         errors.push(Diagnostic::without_place(format!(
             "{APP_FILE} says nothing"

@@ -198,7 +198,7 @@ fn set_session_is_a_session(of: &Of, relation: &Relation) -> Verdict {
         return wrong(
             "set session",
             "`set session` has no effect: nobody may create",
-            "write `system`, or grant `create`",
+            instead_of_set(of, "set session"),
         );
     }
     if !relation.optional {
@@ -212,6 +212,16 @@ fn set_session_is_a_session(of: &Of, relation: &Relation) -> Verdict {
         );
     }
     None
+}
+
+/// `system` is for what a module or a transition writes, so it only helps where there is a module.
+fn instead_of_set(of: &Of, word: &str) -> String {
+    match of.written_by_module() {
+        // Rows of a module are created by nobody else.
+        true if of.entity.module.is_some() => "write `system`".to_owned(),
+        true => "write `system`, or grant `create`".to_owned(),
+        false => format!("grant `create`, or remove `{word}`"),
+    }
 }
 
 fn set_me_is_the_caller(of: &Of, relation: &Relation) -> Verdict {
@@ -240,7 +250,7 @@ fn set_me_is_the_caller(of: &Of, relation: &Relation) -> Verdict {
         return wrong(
             "set me",
             "`set me` has no effect: nobody may create",
-            "write `system`, or grant `create`",
+            instead_of_set(of, "set me"),
         );
     }
     None

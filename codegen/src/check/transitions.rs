@@ -1,7 +1,10 @@
 //! Checks states and the transitions between them.
 
 use super::Of;
-use crate::model::{Assigned, Change, Lifecycle, Literal, Relation, Ty, open};
+use super::known::holds;
+use crate::model::{
+    Assigned, Change, Entity, Expr, Lifecycle, Literal, Relation, Transition, Ty, open,
+};
 use crate::names;
 use crate::resolve::Part;
 
@@ -23,6 +26,8 @@ pub fn check(of: &Of) {
     verbs_are_free(of);
     targets_are_system(of);
     guards_tell_nothing(of);
+    starts_are_possible(of);
+    callers_are_possible(of);
     states_are_reached(of);
 }
 
@@ -145,6 +150,103 @@ fn guards_tell_nothing(of: &Of) {
     }
 }
 
+/// `publish: draft -> published, when state == published` never starts.
+fn starts_are_possible(of: &Of) {
+    for transition in &of.entity.transitions {
+        let Change::State { field, from, to } = &transition.change else {
+            continue;
+        };
+        let conditions = [Some(&transition.by), transition.when.as_ref()];
+        let refused = |state: &&String| {
+            let known = vec![(field.as_str(), Literal::Text((*state).clone()))];
+            let fails = |condition: &&Expr| holds(condition, &known) == Some(false);
+            conditions.iter().flatten().any(fails)
+        };
+        let never: Vec<&String> = from.iter().filter(refused).collect();
+        if let Some(first) = never.first() {
+            let help = match never.len() == from.len() {
+                true => format!(
+                    "the condition is about the row before, which is not `{to}` yet: ask what may be true then, or leave it out"
+                ),
+                false => format!(
+                    "leave {} out of the states it starts from",
+                    names::quoted(&never)
+                ),
+            };
+            of.refuse(
+                Part::Transition,
+                &transition.name,
+                format!(
+                    "`{}` never starts from `{first}`: its condition is false there",
+                    transition.name
+                ),
+                help,
+            );
+        }
+    }
+}
+
+/// A transition by whom only itself, or one that nobody may make either, would have put there.
+fn callers_are_possible(of: &Of) {
+    let entity = of.entity;
+    if of.written_by_module() {
+        return;
+    }
+    let set_by = |column: &str| {
+        let all = entity.transitions.iter().enumerate();
+        let sets = |t: &Transition| {
+            t.sets()
+                .any(|s| s.column == column && s.value == Assigned::Me)
+        };
+        all.filter(move |(_, t)| sets(t))
+            .map(|(n, _)| n)
+            .collect::<Vec<_>>()
+    };
+    // The transitions that set the caller whom each transition asks for.
+    let needs: Vec<Vec<Vec<usize>>> = (entity.transitions.iter())
+        .map(|transition| {
+            let asked = callers(entity, &transition.by).into_iter();
+            let relations = asked.map(|index| &entity.belongs[index]);
+            let never_given = relations.filter(|r| r.system && !of.written_by_engine(&r.name));
+            never_given.map(|r| set_by(&r.id_column())).collect()
+        })
+        .collect();
+    let mut possible = vec![false; needs.len()];
+    while let Some(next) = (0..needs.len()).find(|n| {
+        let met = |set_by: &Vec<usize>| set_by.iter().any(|by| possible[*by]);
+        !possible[*n] && needs[*n].iter().all(met)
+    }) {
+        possible[next] = true;
+    }
+    for (transition, _) in entity.transitions.iter().zip(possible).filter(|(_, p)| !p) {
+        let asked = callers(entity, &transition.by).into_iter();
+        let names: Vec<&str> = asked.map(|i| entity.belongs[i].name.as_str()).collect();
+        of.refuse(
+            Part::Transition,
+            &transition.name,
+            format!(
+                "nobody ever makes `{}`: nothing sets {} before",
+                transition.name,
+                names::quoted(&names)
+            ),
+            "let others do it too (`by … or …`), or set it in a transition that comes before",
+        );
+    }
+}
+
+/// Relations that have to lead to the caller, whatever else the rule asks.
+fn callers(entity: &Entity, rule: &Expr) -> Vec<usize> {
+    match rule {
+        Expr::MeIs { relation } => vec![*relation],
+        Expr::All(parts) => parts
+            .iter()
+            .flat_map(|part| callers(entity, part))
+            .collect(),
+        Expr::Condition(index) => callers(entity, &entity.conditions[*index].expr),
+        _ => Vec::new(),
+    }
+}
+
 fn states_are_reached(of: &Of) {
     let Some(field) = of.entity.states_field() else {
         return;
@@ -155,16 +257,13 @@ fn states_are_reached(of: &Of) {
     if of.written_by_module() {
         return;
     }
-    let to: Vec<&str> = of
-        .entity
-        .transitions
-        .iter()
+    let moves: Vec<(&Vec<String>, &String)> = (of.entity.transitions.iter())
         .filter_map(|t| match &t.change {
-            Change::State { to, .. } => Some(to.as_str()),
+            Change::State { from, to, .. } => Some((from, to)),
             Change::Set(_) => None,
         })
         .collect();
-    if to.is_empty() {
+    if moves.is_empty() {
         of.refuse(
             Part::Field,
             &field.name,
@@ -173,20 +272,29 @@ fn states_are_reached(of: &Of) {
         );
         return;
     }
-    let start = match &field.default {
-        Some(Literal::Text(start)) => Some(start.as_str()),
-        _ => None,
+    let Some(Literal::Text(start)) = &field.default else {
+        return;
     };
-    let lost: Vec<&str> = values
-        .iter()
-        .map(String::as_str)
-        .filter(|v| !to.contains(v) && start.is_some() && start != Some(*v))
-        .collect();
+    let mut reached = vec![start];
+    let next = |reached: &[&String]| {
+        let possible = |from: &[String]| from.iter().any(|state| reached.contains(&state));
+        let found = (moves.iter()).find(|(from, to)| !reached.contains(to) && possible(from));
+        found.map(|(_, to)| *to)
+    };
+    while let Some(to) = next(&reached) {
+        reached.push(to);
+    }
+    let lost: Vec<&String> = values.iter().filter(|v| !reached.contains(v)).collect();
     if !lost.is_empty() {
+        // From states that lead to each other only.
+        let from = match moves.iter().any(|(_, to)| lost.contains(to)) {
+            true => format!("from `{start}` "),
+            false => String::new(),
+        };
         of.refuse(
             Part::Field,
             &field.name,
-            format!("nothing leads to {}", names::quoted(&lost)),
+            format!("nothing leads {from}to {}", names::quoted(&lost)),
             "add a transition, or name the entity under `write:` of the module that does it",
         );
     }

@@ -12,6 +12,11 @@ pub use rules::names as statics;
 use super::rust::{doc, header, pascal};
 use crate::model::{Entity, EntityId, Lifecycle, Model, Ty};
 
+/// Path below `generated/`.
+pub fn path(entity: &Entity) -> String {
+    format!("src/{}.rs", entity.name)
+}
+
 /// Path below `generated/`, and the file's text.
 pub fn file(model: &Model, id: EntityId) -> (String, String) {
     let entity = &model.entities[id];
@@ -35,7 +40,7 @@ pub fn file(model: &Model, id: EntityId) -> (String, String) {
         }
         out.push_str(&descriptor::resource(model, id));
     }
-    (format!("src/{}.rs", entity.name), out)
+    (path(entity), out)
 }
 
 fn imports(model: &Model, entity: &Entity, body: &str) -> String {

@@ -69,7 +69,9 @@ mod object;
 mod template;
 
 pub use apart::{delta_table, is_apart, reader, table as counters_table};
-pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, OPEN_KEY, columns, sql_type};
+pub use columns::{
+    ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, OPEN_KEY, apart as columns_apart, columns, sql_type,
+};
 pub use counters::{Recount, recounts};
 pub use documents::{searched, seen_by_all, within};
 pub use givers::giver;

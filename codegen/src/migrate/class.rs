@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::asked::loses_arbiter;
 use super::change::{Renames, TableChange, table_changes};
 use super::depend::key;
 use super::hints::{Hints, kept_by_triggers};
@@ -221,7 +222,10 @@ impl<'a> Judge<'a> {
                 vec![Class::Breaking]
             }
             Kind::Table => vec![Class::Lossy, Class::Breaking],
-            Kind::Trigger if after.is_none() && self.refuses(object) => vec![Class::Breaking],
+            Kind::Trigger | Kind::Policy if after.is_none() && self.refuses(object) => {
+                vec![Class::Breaking]
+            }
+            Kind::Index if loses_arbiter(object, self.new) => vec![Class::Breaking],
             Kind::View if after.is_none() => vec![Class::Breaking],
             Kind::Grant if after.is_none() && !self.goes_along(object) => vec![Class::Breaking],
             Kind::Function | Kind::TableFunction if !is_trigger(object) => match after {

@@ -124,6 +124,7 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
         .collect();
     let spoken = reworded::forward(old, new);
     hints.refusing = super::effects::refusing(&spoken, new);
+    hints.refusing.extend(super::asked::refusing(&spoken, new));
     for entity in &new.entities {
         let was = former(entity, old, new);
         if let Some(was) = was.filter(|was| table(was) != table(entity)) {

@@ -25,6 +25,9 @@ pub fn modifier(word: &str) -> Option<&'static str> {
         "rename" | "renamed" | "formerly" => "write `was old_name`",
         "cascade" | "on_delete" | "ondelete" => "write `on archive cascade`",
         "mutable" | "editable" => "write `movable`",
+        "immovable" | "unmovable" => {
+            "remove it: without `movable` a relation stays as it was created"
+        }
         "if" | "unless" => "write `when <expression>`",
         "allow" | "for" | "who" => "write `by <rule>`",
         _ => return None,

@@ -9,7 +9,17 @@ use crate::phrase::{Rule, Word};
 
 impl Resolver<'_> {
     pub(super) fn of(&self, entity: EntityId, what: &Word, relation: &Word) -> Option<Expr> {
-        let index = self.relation(entity, relation)?;
+        let Some(index) = self.relation(entity, relation) else {
+            // It may be the condition of any entity that the relation was meant to lead to.
+            for other in 0..self.model.entities.len() {
+                let known = self.conditions(other);
+                let named = known.iter().position(|name| *name == what.it);
+                named
+                    .into_iter()
+                    .for_each(|index| self.condition_is_used(other, index));
+            }
+            return None;
+        };
         let targets = &self.model.entities[entity].belongs[index].targets;
         let mut found = Vec::new();
         for target in targets {
@@ -36,6 +46,7 @@ impl Resolver<'_> {
                 .collect();
             let mut known: Vec<&str> = targets.iter().flat_map(|t| self.conditions(*t)).collect();
             known.extend(["read", "update", "delete"]);
+            (targets.iter()).for_each(|target| self.may_mean_condition(*target, &what.it));
             self.errors.push(
                 Diagnostic::at(
                     what.span,
@@ -131,15 +142,18 @@ impl Resolver<'_> {
             Some(index) => {
                 self.role_is_used(index);
             }
-            None => self.errors.push(
-                Diagnostic::at(role.span, format!("unknown role `{}`", role.it)).help(
-                    names::suggest(
-                        &role.it,
-                        self.model.roles.iter().map(|r| r.name.as_str()),
-                        "roles",
+            None => {
+                self.may_mean_role(&role.it);
+                self.errors.push(
+                    Diagnostic::at(role.span, format!("unknown role `{}`", role.it)).help(
+                        names::suggest(
+                            &role.it,
+                            self.model.roles.iter().map(|r| r.name.as_str()),
+                            "roles",
+                        ),
                     ),
-                ),
-            ),
+                )
+            }
         }
         found
     }

@@ -1,5 +1,6 @@
 //! Rules: resolves conditions, roles and relations.
 
+use super::exclusive::exclude;
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::model::{EntityId, Expr, Field, Model, Ty};
 use crate::names;
@@ -124,6 +125,14 @@ impl<'a> Resolver<'a> {
                     Diagnostic::at(parts[n].span, "this condition is here twice")
                         .help("keep one of the two"),
                 );
+            } else if word == "and"
+                && let Some(other) = resolved[..n].iter().position(|o| exclude(o, expr))
+            {
+                self.errors.push(
+                    Diagnostic::at(parts[n].span, "this never holds together with the other")
+                        .also(parts[other].span, "the other")
+                        .help("write `or` between them, or keep one of the two"),
+                );
             }
         }
         Some(resolved)
@@ -146,6 +155,7 @@ impl<'a> Resolver<'a> {
             }
             (None, None) => {
                 let help = self.instead_of_condition(entity, name);
+                self.may_mean_condition(entity, name);
                 self.errors
                     .push(Diagnostic::at(span, format!("unknown condition `{name}`")).help(help));
                 None
@@ -178,6 +188,8 @@ impl<'a> Resolver<'a> {
         span: Span,
         kind: Kind,
     ) -> Option<Expr> {
+        // Where it is named in the wrong place, that is the mistake to tell, and not that nothing uses it.
+        self.condition_is_used(entity, index);
         if kind != Kind::Access {
             self.errors.push(
                 Diagnostic::at(
@@ -188,7 +200,6 @@ impl<'a> Resolver<'a> {
             );
             return None;
         }
-        self.condition_is_used(entity, index);
         let limit = *self.limit.borrow();
         if let Some((_, current)) = limit.filter(|(e, at)| *e == entity && index >= *at) {
             if let Some(circle) = self.circle(entity, index, current) {
@@ -256,7 +267,9 @@ impl<'a> Resolver<'a> {
             };
             return format!("write `me holds {name}{of}`");
         }
+        let near = names::closest(name, self.conditions(entity));
         if this.relation(name).is_none()
+            && near.is_none()
             && let Some(mend) = foreign::condition(name)
         {
             return mend.to_owned();
@@ -284,6 +297,29 @@ impl<'a> Resolver<'a> {
 
     pub(super) fn condition_is_used(&self, entity: EntityId, index: usize) {
         self.used_conditions.borrow_mut().insert((entity, index));
+    }
+
+    /// A misspelt name is told where it stands. The condition that it probably means (all, if none is near) is not told
+    /// to be unused as well, which would read as if it should be removed.
+    pub(super) fn may_mean_condition(&self, entity: EntityId, name: &str) {
+        let known = self.conditions(entity);
+        let near = names::closest(name, known.iter().copied());
+        for (index, condition) in known.iter().enumerate() {
+            if near.is_none_or(|near| near == *condition) {
+                self.condition_is_used(entity, index);
+            }
+        }
+    }
+
+    /// Like [`may_mean_condition`](Self::may_mean_condition), for roles.
+    pub(super) fn may_mean_role(&self, name: &str) {
+        let known = || self.model.roles.iter().map(|role| role.name.as_str());
+        let near = names::closest(name, known());
+        for (index, role) in known().enumerate() {
+            if near.is_none_or(|near| near == role) {
+                self.role_is_used(index);
+            }
+        }
     }
 
     pub(super) fn role_is_used(&self, index: usize) {

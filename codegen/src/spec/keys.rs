@@ -1,5 +1,6 @@
 //! Takes the known keys out of a mapping and reports all others.
 
+use super::entity::ACTIONS;
 use super::yaml::{Node, Text};
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::names;
@@ -41,6 +42,11 @@ impl<'a> Keys<'a> {
                     None => names::suggest(&key.value, known.iter().copied(), "keys"),
                 };
                 let help = match outdented(&entries[..n], node, known) {
+                    // No other key was meant.
+                    Some("access") if ACTIONS.contains(&key.value.as_str()) => format!(
+                        "indent `{}` by two spaces: it belongs to `access:`",
+                        key.value
+                    ),
                     Some(above) => format!(
                         "indent `{}` by two spaces if it belongs to `{above}:`; else: {near}",
                         key.value

@@ -1,5 +1,6 @@
 //! The small world of the bad fixtures changes: what is refused, with which mend, and what the plan says.
 
+mod asked;
 mod beside;
 mod effects;
 mod meaning;

@@ -35,7 +35,7 @@ pub fn functions(model: &Model, id: EntityId) -> Vec<Object> {
     let question = |name: &str, doc: &str, cases: Vec<(String, Sql)>| {
         (!cases.is_empty()).then(|| {
             let body = body(model, scope, &cases, name == "may");
-            function(model, id, name, doc, body)
+            function(model, id, &names::asked(name, entity), doc, body)
         })
     };
     let found = [
@@ -57,7 +57,7 @@ fn function(model: &Model, id: EntityId, name: &str, doc: &str, body: String) ->
     let (entity, roles) = (&model.entities[id], Roles(&model.app));
     let function = Function {
         kind: Kind::TableFunction,
-        name: &names::fit(format!("sec.{name}_{}", entity.name)),
+        name,
         arguments: "p_id uuid, p_what text",
         returns: "boolean",
         attributes: "language plpgsql",

@@ -39,6 +39,11 @@ impl Roles<'_> {
     }
 }
 
+/// `sec.holds_event`, `sec.may_event`: answers questions about one row.
+pub fn asked(question: &str, entity: &Entity) -> String {
+    fit(format!("sec.{question}_{}", entity.name))
+}
+
 /// `app.events`
 pub fn table(entity: &Entity) -> String {
     format!("app.{}", entity.plural)
