@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, path::Path};
 
 /// Statements that may read all rows of a table: a file of jobs that run from time to time, and the table. Those of
 /// bookings, plans and monthly shares stay small beside what members make.
-const SWEEPS: [(&str, &str); 17] = [
+const SWEEPS: [(&str, &str); 16] = [
     // The platform's queue of flags.
     ("dashboards/platform/watch.rs", "fraud_flags"),
     // Every hour.
@@ -20,7 +20,6 @@ const SWEEPS: [(&str, &str); 17] = [
     ("payments/shares.rs", "promotions"),
     ("payments/shares.rs", "quotes"),
     ("payments/shares.rs", "revenue_shares"),
-    ("payments/stopped.rs", "sales_stops"),
     ("trending/maintenance.rs", "events"),
     // Every ten minutes.
     ("payments/paid_twice.rs", "disputes"),

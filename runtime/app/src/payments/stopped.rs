@@ -48,9 +48,9 @@ impl Payments {
 async fn look(cx: &mut Cx, after: Uuid) -> Result<(Option<Uuid>, usize)> {
     let events: Vec<Uuid> = sqlx::query_scalar(
         "select e.id from app.events e
-         where e.id > $1 and (exists (select from app.sales_stops s where s.event_id = e.id)
-           or (e.state = 'published' and e.status = 'active' and e.ends_at > now() and exists (
-             select from app.ticket_types t where t.event_id = e.id and t.status = 'active' and t.price_cents > 0 and not t.door_only)))
+         where e.id > $1 and ((select true from app.sales_stops s where s.event_id = e.id limit 1)
+           or (e.state = 'published' and e.status = 'active' and e.ends_at > now() and (
+             select true from app.ticket_types t where t.event_id = e.id and t.status = 'active' and t.price_cents > 0 and not t.door_only limit 1)))
          order by e.id limit $2",
     )
     .bind(after)
