@@ -4,9 +4,15 @@
 //! right is also generated. `ROUNDS=100000 cargo test -p codegen --test never_panics` tries more specs, `SEED=…` other
 //! ones; `script/fuzz` does both for a given number of minutes.
 
+// Not all of it is needed here.
+#[allow(dead_code)]
+#[path = "bad/world.rs"]
+mod fixtures;
+
 use codegen::diag::Sources;
 use codegen::{emit, tree::Tree};
-use std::path::{Path, PathBuf};
+use fixtures::{base, folder, read, yaml_files};
+use std::path::Path;
 
 /// Pieces of the language, to reach further than noise does.
 const PIECES: [&str; 48] = [
@@ -161,10 +167,9 @@ fn spoil(text: &str, random: &mut Random) -> String {
 
 /// The base world of the bad fixtures, each fixture in it, and the real spec.
 fn specs() -> Vec<Sources> {
-    let bad = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
-    let base = world(&bad.join("base/app.yaml"), &bad.join("base/entities"));
+    let base = base();
     let mut specs = vec![base.clone(), base.clone()];
-    for path in yaml_files(&bad) {
+    for path in yaml_files(&folder()) {
         let text = std::fs::read_to_string(path).unwrap();
         let mut spec = base.clone();
         match text.starts_with("app:") {
@@ -176,32 +181,8 @@ fn specs() -> Vec<Sources> {
         specs.push(spec);
     }
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec");
-    specs.push(world(&real.join("app.yaml"), &real.join("entities")));
+    specs.push(read(&real.join("app.yaml"), &real.join("entities")));
     specs
-}
-
-fn world(app: &Path, entities: &Path) -> Sources {
-    let mut sources = Sources::default();
-    sources.add("spec/app.yaml", std::fs::read_to_string(app).unwrap());
-    for path in yaml_files(entities) {
-        let name = path.file_name().unwrap().to_string_lossy();
-        sources.add(
-            format!("spec/entities/{name}"),
-            std::fs::read_to_string(&path).unwrap(),
-        );
-    }
-    sources
-}
-
-fn yaml_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
-        .collect();
-    paths.sort_unstable();
-    paths
 }
 
 /// xorshift: the same numbers on every machine.

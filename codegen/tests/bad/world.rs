@@ -23,12 +23,13 @@ pub fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 
 pub fn base() -> Sources {
     let folder = folder().join("base");
+    read(&folder.join("app.yaml"), &folder.join("entities"))
+}
+
+pub fn read(app: &Path, entities: &Path) -> Sources {
     let mut sources = Sources::default();
-    sources.add(
-        "spec/app.yaml",
-        std::fs::read_to_string(folder.join("app.yaml")).unwrap(),
-    );
-    for path in yaml_files(&folder.join("entities")) {
+    sources.add("spec/app.yaml", std::fs::read_to_string(app).unwrap());
+    for path in yaml_files(entities) {
         let name = path.file_name().unwrap().to_string_lossy();
         sources.add(
             format!("spec/entities/{name}"),
