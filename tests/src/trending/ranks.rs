@@ -278,37 +278,40 @@ async fn tr4_a_page_is_read_from_the_index_and_few_pages_of_it() {
 
 /// The number of rows of events and their ranks that a query reads.
 async fn rows(conn: &mut PgConnection, question: &str) -> i64 {
-    run(&mut *conn, "begin".to_owned()).await;
-    sqlx::query(AssertSqlSafe(question.to_owned()))
-        .fetch_all(&mut *conn)
-        .await
-        .expect("a page");
-    let read = sqlx::query_scalar(
-        "select sum(seq_tup_read + idx_tup_fetch)::int8 from pg_stat_xact_user_tables
-         where schemaname = 'app' and relname in ('events', 'event_ranks')",
-    )
-    .fetch_one(&mut *conn)
-    .await
-    .expect("figures");
-    run(&mut *conn, "rollback".to_owned()).await;
-    read
+    let [.., events] = figures(conn, question, "events").await;
+    let [.., ranks] = figures(conn, question, "event_ranks").await;
+    events + ranks
 }
 
 /// In one transaction: the number of sequential and of index scans of the table, and the rows they read.
 async fn scans(conn: &mut PgConnection, question: &str) -> (i64, i64, i64) {
+    let [whole, by_index, rows] = figures(conn, question, "event_ranks").await;
+    (whole, by_index, rows)
+}
+
+/// The number of sequential scans, of index scans and of rows read that a query needs of a table. The view also shows
+/// what earlier transactions of the connection have read and not yet reported, hence the difference.
+async fn figures(conn: &mut PgConnection, question: &str, table: &str) -> [i64; 3] {
+    let text = format!(
+        "select seq_scan, idx_scan, seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables
+         where schemaname = 'app' and relname = '{table}'"
+    );
+    let counted = async |conn: &mut PgConnection| -> [i64; 3] {
+        let row = sqlx::query(AssertSqlSafe(text.clone()))
+            .fetch_one(conn)
+            .await;
+        let row = row.expect("figures");
+        [row.get(0), row.get(1), row.get(2)]
+    };
     run(&mut *conn, "begin".to_owned()).await;
+    let before = counted(conn).await;
     sqlx::query(AssertSqlSafe(question.to_owned()))
         .fetch_all(&mut *conn)
         .await
         .expect("a page");
-    let row = sqlx::query(
-        "select seq_scan, idx_scan, seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relname = 'event_ranks'",
-    )
-    .fetch_one(&mut *conn)
-    .await
-    .expect("figures");
+    let after = counted(conn).await;
     run(&mut *conn, "rollback".to_owned()).await;
-    (row.get(0), row.get(1), row.get(2))
+    std::array::from_fn(|at| after[at] - before[at])
 }
 
 #[tokio::test]
