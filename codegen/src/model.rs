@@ -120,6 +120,9 @@ pub enum Lifecycle {
     AppendOnly,
 }
 
+/// The usual number of objects on a page of a list.
+pub const PAGE: u32 = 20;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entity {
     /// singular snake_case
@@ -162,6 +165,7 @@ pub struct Entity {
     /// Actions that put an event into the outbox: `create`, `archive`, verbs of transitions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emits: Vec<String>,
+    /// The number of objects on a page of a list.
     pub page: u32,
     /// The number of rows that one member may create in a day (UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@ use super::fields::object_fields;
 use super::places::{Part, Places};
 use super::{at, entity_id};
 use crate::diag::{Collector, Diagnostic};
-use crate::model::{Access, Entity, EntityId, Memo, Model, Module, Narrowed, Object, Role};
+use crate::model::{Access, Entity, EntityId, Memo, Model, Module, Narrowed, Object, PAGE, Role};
 use crate::names;
 use crate::phrase::Word;
 use crate::spec::{EntitySpec, ModuleSpec, Spec, WriteSpec};
@@ -119,7 +119,7 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             creator: None,
             hooks: Vec::new(),
             emits: Vec::new(),
-            page: entity.page.as_ref().map_or(20, |p| p.it),
+            page: entity.page.as_ref().map_or(PAGE, |p| p.it),
             quota: entity.quota.as_ref().map(|q| q.it),
             audit: entity.audit_off.is_none(),
             wal: entity.wal_off.is_none(),

@@ -67,13 +67,10 @@ fn preconditions_and_reasons() {
             .map(|name| name.rsplit('/').next().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(refs("put", "/events/{id}"), ["id", "IfMatch"]);
-    assert_eq!(refs("patch", "/events/{id}"), ["id", "IfMatch"]);
-    assert_eq!(refs("delete", "/events/{id}"), ["id", "IfMatchOptional"]);
-    assert_eq!(
-        refs("post", "/events/{id}/publish"),
-        ["id", "IfMatchOptional"]
-    );
+    assert_eq!(refs("put", "/events/{id}"), ["id", "IfMatchRequired"]);
+    assert_eq!(refs("patch", "/events/{id}"), ["id", "IfMatchRequired"]);
+    assert_eq!(refs("delete", "/events/{id}"), ["id", "IfMatch"]);
+    assert_eq!(refs("post", "/events/{id}/publish"), ["id", "IfMatch"]);
     assert_eq!(
         refs("get", "/events/{id}"),
         ["id", "Event.expand", "IfNoneMatch"]

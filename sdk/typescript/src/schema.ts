@@ -11234,9 +11234,7 @@ export type components = {
          * @description Social links. Answers contain all keys, null if there is no value.
          * @example {
          *       "website": "https://example.org/website",
-         *       "instagram": "https://www.instagram.com/example",
-         *       "facebook": "https://www.facebook.com/example",
-         *       "youtube": "https://www.youtube.com/@example"
+         *       "instagram": "https://www.instagram.com/example"
          *     }
          */
         SocialLinks: {
@@ -11257,9 +11255,7 @@ export type components = {
          * @description Opening hours. Answers contain all keys, null if there is no value.
          * @example {
          *       "monday": "Monday of the opening hours",
-         *       "tuesday": "Tuesday of the opening hours",
-         *       "wednesday": "Wednesday of the opening hours",
-         *       "thursday": "Thursday of the opening hours"
+         *       "tuesday": "Tuesday of the opening hours"
          *     }
          */
         OpeningHours: {
@@ -11394,9 +11390,7 @@ export type components = {
          *       "is_public": true,
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "locale": "en",
          *       "timezone": "UTC",
@@ -12032,9 +12026,7 @@ export type components = {
          *       "banner_url": "https://example.org/banner-url",
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "name": "Example venue",
          *       "description": "Description of the venue",
@@ -12050,9 +12042,7 @@ export type components = {
          *       ],
          *       "opening_hours": {
          *         "monday": "Monday of the opening hours",
-         *         "tuesday": "Tuesday of the opening hours",
-         *         "wednesday": "Wednesday of the opening hours",
-         *         "thursday": "Thursday of the opening hours"
+         *         "tuesday": "Tuesday of the opening hours"
          *       },
          *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a",
          *       "owner_type": "organization",
@@ -12093,9 +12083,7 @@ export type components = {
          *       "banner_url": "https://example.org/banner-url",
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "name": "Example venue",
          *       "description": "Description of the venue",
@@ -12111,9 +12099,7 @@ export type components = {
          *       ],
          *       "opening_hours": {
          *         "monday": "Monday of the opening hours",
-         *         "tuesday": "Tuesday of the opening hours",
-         *         "wednesday": "Wednesday of the opening hours",
-         *         "thursday": "Thursday of the opening hours"
+         *         "tuesday": "Tuesday of the opening hours"
          *       }
          *     }
          */
@@ -12236,9 +12222,7 @@ export type components = {
          *       "banner_url": "https://example.org/banner-url",
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "name": "Example community",
          *       "description": "Description of the community",
@@ -12274,9 +12258,7 @@ export type components = {
          *       "banner_url": "https://example.org/banner-url",
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "name": "Example community",
          *       "description": "Description of the community",
@@ -12477,9 +12459,7 @@ export type components = {
          *       "banner_url": "https://example.org/banner-url",
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "name": "Example organization",
          *       "description": "Description of the organization",
@@ -12510,9 +12490,7 @@ export type components = {
          *       "banner_url": "https://example.org/banner-url",
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "name": "Example organization",
          *       "description": "Description of the organization",
@@ -12641,9 +12619,7 @@ export type components = {
          *       "banner_url": "https://example.org/banner-url",
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "name": "Example business",
          *       "description": "Description of the business",
@@ -12688,9 +12664,7 @@ export type components = {
          *       "banner_url": "https://example.org/banner-url",
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "name": "Example business",
          *       "description": "Description of the business",
@@ -12804,9 +12778,7 @@ export type components = {
          *       "banner_url": "https://example.org/banner-url",
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "name": "Example institution",
          *       "type": "council",
@@ -12841,9 +12813,7 @@ export type components = {
          *       "banner_url": "https://example.org/banner-url",
          *       "social_links": {
          *         "website": "https://example.org/website",
-         *         "instagram": "https://www.instagram.com/example",
-         *         "facebook": "https://www.facebook.com/example",
-         *         "youtube": "https://www.youtube.com/@example"
+         *         "instagram": "https://www.instagram.com/example"
          *       },
          *       "name": "Example institution",
          *       "type": "council",
@@ -20824,9 +20794,9 @@ export type components = {
          * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
          * @example "3"
          */
-        IfMatch: string;
+        IfMatchRequired: string;
         /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-        IfMatchOptional: string;
+        IfMatch: string;
         /** @description A new random text for each object to create. A retry with the same key and body creates nothing and gets the first answer, with `Idempotent-Replayed: true`; with another body the answer is 422. Needs a token; keys are kept for three days. */
         IdempotencyKey: string;
         /** @description ETag of an earlier answer: 304 if nothing has changed since. */
@@ -20842,7 +20812,7 @@ export type components = {
         radius_m: number;
         /** @description West, south, east and north in degrees, such as `8.44,47.32,8.62,47.43`: returns only what is inside. */
         bbox: string;
-        "limit.20": number;
+        limit: number;
         "User.expand": components["schemas"]["UserExpand"][];
         follower_id: string;
         "follower_id.ne": string;
@@ -21338,8 +21308,6 @@ export type components = {
         from: string;
         /** @description `as_of` of an earlier answer: only changes since then */
         changed_since: string;
-        /** @description Tickets on a page (100) */
-        limit: number;
         /** @description Token from the link */
         "token.required": string;
         /** @description Signature by a secret of this endpoint */
@@ -22173,8 +22141,8 @@ export type ResponseAskedRefundAdded = components['responses']['AskedRefundAdded
 export type ParameterId = components['parameters']['id'];
 export type ParameterCursor = components['parameters']['Cursor'];
 export type ParameterCount = components['parameters']['count'];
+export type ParameterIfMatchRequired = components['parameters']['IfMatchRequired'];
 export type ParameterIfMatch = components['parameters']['IfMatch'];
-export type ParameterIfMatchOptional = components['parameters']['IfMatchOptional'];
 export type ParameterIdempotencyKey = components['parameters']['IdempotencyKey'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
 export type ParameterIdIs = components['parameters']['IdIs'];
@@ -22184,7 +22152,7 @@ export type ParameterQ = components['parameters']['q'];
 export type ParameterNear = components['parameters']['near'];
 export type ParameterRadiusM = components['parameters']['radius_m'];
 export type ParameterBbox = components['parameters']['bbox'];
-export type ParameterLimit_20 = components['parameters']['limit.20'];
+export type ParameterLimit = components['parameters']['limit'];
 export type ParameterUserExpand = components['parameters']['User.expand'];
 export type ParameterFollowerId = components['parameters']['follower_id'];
 export type ParameterFollowerIdNe = components['parameters']['follower_id.ne'];
@@ -22674,7 +22642,6 @@ export type ParameterTo = components['parameters']['to'];
 export type ParameterCityIdRequired = components['parameters']['city_id.required'];
 export type ParameterFrom = components['parameters']['from'];
 export type ParameterChangedSince = components['parameters']['changed_since'];
-export type ParameterLimit = components['parameters']['limit'];
 export type ParameterTokenRequired = components['parameters']['token.required'];
 export type ParameterStripeSignatureRequired = components['parameters']['Stripe-Signature.required'];
 export type ParameterExpand = components['parameters']['expand'];
@@ -23155,7 +23122,7 @@ export interface operations {
                 "checkpoint_id.in"?: components["parameters"]["checkpoint_id.in"];
                 "checkpoint_id.null"?: components["parameters"]["checkpoint_id.null"];
                 sort?: components["parameters"]["CheckIn.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckIn.expand"];
@@ -23481,7 +23448,7 @@ export interface operations {
                 /** @description `as_of` of an earlier answer: only changes since then */
                 changed_since?: components["parameters"]["changed_since"];
                 /** @description Tickets on a page (100) */
-                limit?: components["parameters"]["limit"];
+                limit?: number;
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -23614,7 +23581,7 @@ export interface operations {
                 /** @description `as_of` of an earlier answer: only changes since then */
                 changed_since?: components["parameters"]["changed_since"];
                 /** @description Tickets on a page (100) */
-                limit?: components["parameters"]["limit"];
+                limit?: number;
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -24556,7 +24523,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["Order.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Order.expand"];
@@ -24726,7 +24693,7 @@ export interface operations {
                 "quote_id.in"?: components["parameters"]["quote_id.in"];
                 "quote_id.null"?: components["parameters"]["quote_id.null"];
                 sort?: components["parameters"]["Refund.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Refund.expand"];
@@ -25412,7 +25379,7 @@ export interface operations {
                 "state.ne"?: components["parameters"]["TicketTransfer.state.ne"];
                 "state.in"?: components["parameters"]["TicketTransfer.state.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["TicketTransfer.expand"];
@@ -25795,7 +25762,7 @@ export interface operations {
                 "home_city_id.in"?: components["schemas"]["IdList"];
                 "home_city_id.null"?: boolean;
                 sort?: components["schemas"]["UserSort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["User.expand"];
@@ -25844,7 +25811,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -25872,7 +25839,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -25897,7 +25864,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -25923,7 +25890,7 @@ export interface operations {
     listArchivedUsers: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -25942,7 +25909,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -25972,7 +25939,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -25994,7 +25961,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -26018,7 +25985,7 @@ export interface operations {
                 "follower_id.ne"?: components["parameters"]["follower_id.ne"];
                 "follower_id.in"?: components["parameters"]["follower_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
@@ -26048,7 +26015,7 @@ export interface operations {
                 "entity_id.ne"?: components["parameters"]["entity_id.ne"];
                 "entity_id.in"?: components["parameters"]["entity_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
@@ -26081,7 +26048,7 @@ export interface operations {
                 "community_id.ne"?: components["parameters"]["community_id.ne"];
                 "community_id.in"?: components["parameters"]["community_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CommunityMember.expand"];
@@ -26108,7 +26075,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Like.expand"];
@@ -26144,7 +26111,7 @@ export interface operations {
                 "entity_id.ne"?: components["parameters"]["entity_id.ne"];
                 "entity_id.in"?: components["parameters"]["entity_id.in"];
                 sort?: components["parameters"]["Review.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Review.expand"];
@@ -26171,7 +26138,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Attendance.expand"];
@@ -26209,7 +26176,7 @@ export interface operations {
                 "scope_id.in"?: components["parameters"]["scope_id.in"];
                 "scope_id.null"?: components["parameters"]["scope_id.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RoleAssignment.expand"];
@@ -26236,7 +26203,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["Media.type.ne"];
                 "type.in"?: components["parameters"]["Media.type.in"];
                 sort?: components["parameters"]["Media.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Media.expand"];
@@ -26269,7 +26236,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Ticket.expand"];
@@ -26311,7 +26278,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["Order.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Order.expand"];
@@ -26364,7 +26331,7 @@ export interface operations {
                 "quote_id.in"?: components["parameters"]["quote_id.in"];
                 "quote_id.null"?: components["parameters"]["quote_id.null"];
                 sort?: components["parameters"]["Transaction.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Transaction.expand"];
@@ -26388,7 +26355,7 @@ export interface operations {
         parameters: {
             query?: {
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["PaymentMethod.expand"];
@@ -26415,7 +26382,7 @@ export interface operations {
                 "kind.ne"?: components["parameters"]["WalletAccount.kind.ne"];
                 "kind.in"?: components["parameters"]["WalletAccount.kind.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 "id.in"?: components["parameters"]["IdIn"];
@@ -26448,7 +26415,7 @@ export interface operations {
                 "ticket_type_id.in"?: components["parameters"]["ticket_type_id.in"];
                 "ticket_type_id.null"?: components["parameters"]["ticket_type_id.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WaitlistEntry.expand"];
@@ -26483,7 +26450,7 @@ export interface operations {
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 "event_id.null"?: components["parameters"]["event_id.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Notification.expand"];
@@ -26513,7 +26480,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["NotificationPreference.type.ne"];
                 "type.in"?: components["parameters"]["NotificationPreference.type.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["NotificationPreference.expand"];
@@ -26540,7 +26507,7 @@ export interface operations {
                 "platform.ne"?: components["parameters"]["Device.platform.ne"];
                 "platform.in"?: components["parameters"]["Device.platform.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Device.expand"];
@@ -26567,7 +26534,7 @@ export interface operations {
                 "state.ne"?: components["parameters"]["Referral.state.ne"];
                 "state.in"?: components["parameters"]["Referral.state.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 "id.in"?: components["parameters"]["IdIn"];
@@ -26599,7 +26566,7 @@ export interface operations {
                 "entity_id.ne"?: components["parameters"]["entity_id.ne"];
                 "entity_id.in"?: components["parameters"]["entity_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
@@ -26685,7 +26652,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -26705,7 +26672,7 @@ export interface operations {
     listArchivedFollows: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -26724,7 +26691,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -26759,7 +26726,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Like.expand"];
@@ -26845,7 +26812,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -26865,7 +26832,7 @@ export interface operations {
     listArchivedLikes: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -26884,7 +26851,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -26930,7 +26897,7 @@ export interface operations {
                 "scope_id.in"?: components["parameters"]["scope_id.in"];
                 "scope_id.null"?: components["parameters"]["scope_id.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RoleAssignment.expand"];
@@ -27016,7 +26983,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27038,7 +27005,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27060,7 +27027,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27084,7 +27051,7 @@ export interface operations {
                 "platform.ne"?: components["parameters"]["Device.platform.ne"];
                 "platform.in"?: components["parameters"]["Device.platform.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Device.expand"];
@@ -27173,7 +27140,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27201,7 +27168,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27226,7 +27193,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27259,7 +27226,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["NotificationPreference.type.ne"];
                 "type.in"?: components["parameters"]["NotificationPreference.type.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["NotificationPreference.expand"];
@@ -27348,7 +27315,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27376,7 +27343,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27401,7 +27368,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27427,7 +27394,7 @@ export interface operations {
     listArchivedNotificationPreferences: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -27446,7 +27413,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27569,7 +27536,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27597,7 +27564,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27622,7 +27589,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27667,7 +27634,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27697,7 +27664,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27719,7 +27686,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27878,7 +27845,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27906,7 +27873,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27931,7 +27898,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -27976,7 +27943,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28006,7 +27973,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28028,7 +27995,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28062,7 +28029,7 @@ export interface operations {
                 verified?: components["parameters"]["verified"];
                 "verified.ne"?: components["parameters"]["verified.ne"];
                 sort?: components["parameters"]["Community.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Community.expand"];
@@ -28096,7 +28063,7 @@ export interface operations {
                 "state.ne"?: components["parameters"]["Organization.state.ne"];
                 "state.in"?: components["parameters"]["Organization.state.in"];
                 sort?: components["parameters"]["Organization.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Organization.expand"];
@@ -28147,7 +28114,7 @@ export interface operations {
                 "state.ne"?: components["parameters"]["Business.state.ne"];
                 "state.in"?: components["parameters"]["Business.state.in"];
                 sort?: components["parameters"]["Business.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Business.expand"];
@@ -28188,7 +28155,7 @@ export interface operations {
                 verified?: components["parameters"]["verified"];
                 "verified.ne"?: components["parameters"]["verified.ne"];
                 sort?: components["parameters"]["Institution.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Institution.expand"];
@@ -28238,7 +28205,7 @@ export interface operations {
                 "owner_id.ne"?: components["parameters"]["owner_id.ne"];
                 "owner_id.in"?: components["parameters"]["owner_id.in"];
                 sort?: components["parameters"]["Venue.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Venue.expand"];
@@ -28312,7 +28279,7 @@ export interface operations {
                 "venue_id.in"?: components["parameters"]["venue_id.in"];
                 "venue_id.null"?: components["parameters"]["venue_id.null"];
                 sort?: components["parameters"]["Event.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Event.expand"];
@@ -28360,7 +28327,7 @@ export interface operations {
                 "target_id.ne"?: components["parameters"]["target_id.ne"];
                 "target_id.in"?: components["parameters"]["target_id.in"];
                 sort?: components["parameters"]["Promotion.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Promotion.expand"];
@@ -28396,7 +28363,7 @@ export interface operations {
                 "state.ne"?: components["parameters"]["RevenueShare.state.ne"];
                 "state.in"?: components["parameters"]["RevenueShare.state.in"];
                 sort?: components["parameters"]["RevenueShare.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RevenueShare.expand"];
@@ -28448,7 +28415,7 @@ export interface operations {
                 "quote_id.in"?: components["parameters"]["quote_id.in"];
                 "quote_id.null"?: components["parameters"]["quote_id.null"];
                 sort?: components["parameters"]["Transaction.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Transaction.expand"];
@@ -28501,7 +28468,7 @@ export interface operations {
                 "owner_id.ne"?: components["parameters"]["owner_id.ne"];
                 "owner_id.in"?: components["parameters"]["owner_id.in"];
                 sort?: components["parameters"]["Venue.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Venue.expand"];
@@ -28590,7 +28557,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28618,7 +28585,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28643,7 +28610,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28669,7 +28636,7 @@ export interface operations {
     listArchivedVenues: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -28688,7 +28655,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28718,7 +28685,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28740,7 +28707,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28762,7 +28729,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28784,7 +28751,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -28813,7 +28780,7 @@ export interface operations {
                 "follower_id.ne"?: components["parameters"]["follower_id.ne"];
                 "follower_id.in"?: components["parameters"]["follower_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
@@ -28846,7 +28813,7 @@ export interface operations {
                 "reviewer_id.ne"?: components["parameters"]["reviewer_id.ne"];
                 "reviewer_id.in"?: components["parameters"]["reviewer_id.in"];
                 sort?: components["parameters"]["Review.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Review.expand"];
@@ -28919,7 +28886,7 @@ export interface operations {
                 "host_id.ne"?: components["parameters"]["host_id.ne"];
                 "host_id.in"?: components["parameters"]["host_id.in"];
                 sort?: components["parameters"]["Event.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Event.expand"];
@@ -28946,7 +28913,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["Media.type.ne"];
                 "type.in"?: components["parameters"]["Media.type.in"];
                 sort?: components["parameters"]["Media.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Media.expand"];
@@ -28991,7 +28958,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Promotion.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Promotion.expand"];
@@ -29024,7 +28991,7 @@ export interface operations {
                 "user_id.ne"?: components["parameters"]["user_id.ne"];
                 "user_id.in"?: components["parameters"]["user_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RoleAssignment.expand"];
@@ -29064,7 +29031,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Community.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Community.expand"];
@@ -29153,7 +29120,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29181,7 +29148,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29206,7 +29173,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29232,7 +29199,7 @@ export interface operations {
     listArchivedCommunities: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -29251,7 +29218,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29281,7 +29248,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29303,7 +29270,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29325,7 +29292,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29347,7 +29314,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29382,7 +29349,7 @@ export interface operations {
                 "user_id.ne"?: components["parameters"]["user_id.ne"];
                 "user_id.in"?: components["parameters"]["user_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CommunityMember.expand"];
@@ -29409,7 +29376,7 @@ export interface operations {
                 "follower_id.ne"?: components["parameters"]["follower_id.ne"];
                 "follower_id.in"?: components["parameters"]["follower_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
@@ -29442,7 +29409,7 @@ export interface operations {
                 "reviewer_id.ne"?: components["parameters"]["reviewer_id.ne"];
                 "reviewer_id.in"?: components["parameters"]["reviewer_id.in"];
                 sort?: components["parameters"]["Review.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Review.expand"];
@@ -29513,7 +29480,7 @@ export interface operations {
                 "venue_id.in"?: components["parameters"]["venue_id.in"];
                 "venue_id.null"?: components["parameters"]["venue_id.null"];
                 sort?: components["parameters"]["Event.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Event.expand"];
@@ -29560,7 +29527,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Venue.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Venue.expand"];
@@ -29587,7 +29554,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["Media.type.ne"];
                 "type.in"?: components["parameters"]["Media.type.in"];
                 sort?: components["parameters"]["Media.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Media.expand"];
@@ -29631,7 +29598,7 @@ export interface operations {
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 "event_id.null"?: components["parameters"]["event_id.null"];
                 sort?: components["parameters"]["ServiceRequest.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["ServiceRequest.expand"];
@@ -29664,7 +29631,7 @@ export interface operations {
                 "user_id.ne"?: components["parameters"]["user_id.ne"];
                 "user_id.in"?: components["parameters"]["user_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RoleAssignment.expand"];
@@ -29700,7 +29667,7 @@ export interface operations {
                 "user_id.ne"?: components["parameters"]["user_id.ne"];
                 "user_id.in"?: components["parameters"]["user_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CommunityMember.expand"];
@@ -29789,7 +29756,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29817,7 +29784,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29842,7 +29809,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29868,7 +29835,7 @@ export interface operations {
     listArchivedCommunityMembers: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -29887,7 +29854,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29917,7 +29884,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29939,7 +29906,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29961,7 +29928,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -29988,7 +29955,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30022,7 +29989,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Organization.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Organization.expand"];
@@ -30111,7 +30078,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30139,7 +30106,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30164,7 +30131,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30190,7 +30157,7 @@ export interface operations {
     listArchivedOrganizations: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -30209,7 +30176,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30239,7 +30206,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30261,7 +30228,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30283,7 +30250,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30305,7 +30272,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30332,7 +30299,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30354,7 +30321,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30376,7 +30343,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30405,7 +30372,7 @@ export interface operations {
                 "follower_id.ne"?: components["parameters"]["follower_id.ne"];
                 "follower_id.in"?: components["parameters"]["follower_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
@@ -30438,7 +30405,7 @@ export interface operations {
                 "reviewer_id.ne"?: components["parameters"]["reviewer_id.ne"];
                 "reviewer_id.in"?: components["parameters"]["reviewer_id.in"];
                 sort?: components["parameters"]["Review.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Review.expand"];
@@ -30509,7 +30476,7 @@ export interface operations {
                 "venue_id.in"?: components["parameters"]["venue_id.in"];
                 "venue_id.null"?: components["parameters"]["venue_id.null"];
                 sort?: components["parameters"]["Event.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Event.expand"];
@@ -30556,7 +30523,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Venue.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Venue.expand"];
@@ -30583,7 +30550,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["Media.type.ne"];
                 "type.in"?: components["parameters"]["Media.type.in"];
                 sort?: components["parameters"]["Media.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Media.expand"];
@@ -30627,7 +30594,7 @@ export interface operations {
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 "event_id.null"?: components["parameters"]["event_id.null"];
                 sort?: components["parameters"]["ServiceRequest.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["ServiceRequest.expand"];
@@ -30660,7 +30627,7 @@ export interface operations {
                 "user_id.ne"?: components["parameters"]["user_id.ne"];
                 "user_id.in"?: components["parameters"]["user_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RoleAssignment.expand"];
@@ -30714,7 +30681,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Business.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Business.expand"];
@@ -30803,7 +30770,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30831,7 +30798,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30856,7 +30823,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30882,7 +30849,7 @@ export interface operations {
     listArchivedBusinesses: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -30901,7 +30868,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30931,7 +30898,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30953,7 +30920,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30975,7 +30942,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -30997,7 +30964,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31024,7 +30991,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31046,7 +31013,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31068,7 +31035,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31097,7 +31064,7 @@ export interface operations {
                 "follower_id.ne"?: components["parameters"]["follower_id.ne"];
                 "follower_id.in"?: components["parameters"]["follower_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
@@ -31130,7 +31097,7 @@ export interface operations {
                 "reviewer_id.ne"?: components["parameters"]["reviewer_id.ne"];
                 "reviewer_id.in"?: components["parameters"]["reviewer_id.in"];
                 sort?: components["parameters"]["Review.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Review.expand"];
@@ -31201,7 +31168,7 @@ export interface operations {
                 "venue_id.in"?: components["parameters"]["venue_id.in"];
                 "venue_id.null"?: components["parameters"]["venue_id.null"];
                 sort?: components["parameters"]["Event.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Event.expand"];
@@ -31248,7 +31215,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Venue.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Venue.expand"];
@@ -31275,7 +31242,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["Media.type.ne"];
                 "type.in"?: components["parameters"]["Media.type.in"];
                 sort?: components["parameters"]["Media.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Media.expand"];
@@ -31319,7 +31286,7 @@ export interface operations {
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 "event_id.null"?: components["parameters"]["event_id.null"];
                 sort?: components["parameters"]["ServiceRequest.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["ServiceRequest.expand"];
@@ -31356,7 +31323,7 @@ export interface operations {
                 "service_request_id.ne"?: components["parameters"]["service_request_id.ne"];
                 "service_request_id.in"?: components["parameters"]["service_request_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Lead.expand"];
@@ -31400,7 +31367,7 @@ export interface operations {
                 "plan_id.ne"?: components["parameters"]["plan_id.ne"];
                 "plan_id.in"?: components["parameters"]["plan_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Subscription.expand"];
@@ -31445,7 +31412,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Promotion.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Promotion.expand"];
@@ -31478,7 +31445,7 @@ export interface operations {
                 "user_id.ne"?: components["parameters"]["user_id.ne"];
                 "user_id.in"?: components["parameters"]["user_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RoleAssignment.expand"];
@@ -31522,7 +31489,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Institution.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Institution.expand"];
@@ -31611,7 +31578,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31639,7 +31606,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31664,7 +31631,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31690,7 +31657,7 @@ export interface operations {
     listArchivedInstitutions: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -31709,7 +31676,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31739,7 +31706,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31761,7 +31728,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31783,7 +31750,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31805,7 +31772,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -31834,7 +31801,7 @@ export interface operations {
                 "follower_id.ne"?: components["parameters"]["follower_id.ne"];
                 "follower_id.in"?: components["parameters"]["follower_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
@@ -31905,7 +31872,7 @@ export interface operations {
                 "venue_id.in"?: components["parameters"]["venue_id.in"];
                 "venue_id.null"?: components["parameters"]["venue_id.null"];
                 sort?: components["parameters"]["Event.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Event.expand"];
@@ -31952,7 +31919,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Venue.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Venue.expand"];
@@ -31979,7 +31946,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["Media.type.ne"];
                 "type.in"?: components["parameters"]["Media.type.in"];
                 sort?: components["parameters"]["Media.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Media.expand"];
@@ -32023,7 +31990,7 @@ export interface operations {
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 "event_id.null"?: components["parameters"]["event_id.null"];
                 sort?: components["parameters"]["ServiceRequest.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["ServiceRequest.expand"];
@@ -32061,7 +32028,7 @@ export interface operations {
                 "closes_at.gt"?: components["parameters"]["closes_at.gt"];
                 "closes_at.lt"?: components["parameters"]["closes_at.lt"];
                 sort?: components["parameters"]["GrantAnnouncement.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["GrantAnnouncement.expand"];
@@ -32094,7 +32061,7 @@ export interface operations {
                 "user_id.ne"?: components["parameters"]["user_id.ne"];
                 "user_id.in"?: components["parameters"]["user_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RoleAssignment.expand"];
@@ -32135,7 +32102,7 @@ export interface operations {
                 "institution_id.ne"?: string;
                 "institution_id.in"?: components["schemas"]["IdList"];
                 sort?: components["parameters"]["GrantAnnouncement.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["GrantAnnouncement.expand"];
@@ -32224,7 +32191,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32252,7 +32219,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32277,7 +32244,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32303,7 +32270,7 @@ export interface operations {
     listArchivedGrantAnnouncements: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -32322,7 +32289,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32352,7 +32319,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32374,7 +32341,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32448,7 +32415,7 @@ export interface operations {
                 "venue_id.in"?: components["parameters"]["venue_id.in"];
                 "venue_id.null"?: components["parameters"]["venue_id.null"];
                 sort?: components["parameters"]["Event.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Event.expand"];
@@ -32537,7 +32504,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32565,7 +32532,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32590,7 +32557,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32616,7 +32583,7 @@ export interface operations {
     listArchivedEvents: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -32635,7 +32602,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32665,7 +32632,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32687,7 +32654,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32709,7 +32676,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32731,7 +32698,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32753,7 +32720,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32780,7 +32747,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -32804,7 +32771,7 @@ export interface operations {
                 "user_id.ne"?: components["parameters"]["user_id.ne"];
                 "user_id.in"?: components["parameters"]["user_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Like.expand"];
@@ -32831,7 +32798,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["Media.type.ne"];
                 "type.in"?: components["parameters"]["Media.type.in"];
                 sort?: components["parameters"]["Media.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Media.expand"];
@@ -32869,7 +32836,7 @@ export interface operations {
                 "sales_end.lt"?: components["parameters"]["sales_end.lt"];
                 "sales_end.null"?: components["parameters"]["sales_end.null"];
                 sort?: components["parameters"]["TicketType.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["TicketType.expand"];
@@ -32902,7 +32869,7 @@ export interface operations {
                 "holder_id.ne"?: components["parameters"]["holder_id.ne"];
                 "holder_id.in"?: components["parameters"]["holder_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Ticket.expand"];
@@ -32944,7 +32911,7 @@ export interface operations {
                 "user_id.ne"?: components["parameters"]["user_id.ne"];
                 "user_id.in"?: components["parameters"]["user_id.in"];
                 sort?: components["parameters"]["Order.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Order.expand"];
@@ -32984,7 +32951,7 @@ export interface operations {
                 "checkpoint_id.in"?: components["parameters"]["checkpoint_id.in"];
                 "checkpoint_id.null"?: components["parameters"]["checkpoint_id.null"];
                 sort?: components["parameters"]["CheckIn.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckIn.expand"];
@@ -33008,7 +32975,7 @@ export interface operations {
         parameters: {
             query?: {
                 sort?: components["parameters"]["Checkpoint.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Checkpoint.expand"];
@@ -33035,7 +33002,7 @@ export interface operations {
                 "user_id.ne"?: components["parameters"]["user_id.ne"];
                 "user_id.in"?: components["parameters"]["user_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Attendance.expand"];
@@ -33066,7 +33033,7 @@ export interface operations {
                 "ticket_type_id.in"?: components["parameters"]["ticket_type_id.in"];
                 "ticket_type_id.null"?: components["parameters"]["ticket_type_id.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WaitlistEntry.expand"];
@@ -33106,7 +33073,7 @@ export interface operations {
                 "valid_to.lt"?: components["parameters"]["valid_to.lt"];
                 "valid_to.null"?: components["parameters"]["valid_to.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["PromoCode.expand"];
@@ -33151,7 +33118,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Promotion.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Promotion.expand"];
@@ -33188,7 +33155,7 @@ export interface operations {
                 "state.ne"?: components["parameters"]["Broadcast.state.ne"];
                 "state.in"?: components["parameters"]["Broadcast.state.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Broadcast.expand"];
@@ -33229,7 +33196,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["TicketType.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["TicketType.expand"];
@@ -33318,7 +33285,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33346,7 +33313,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33371,7 +33338,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33397,7 +33364,7 @@ export interface operations {
     listArchivedTicketTypes: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -33416,7 +33383,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33446,7 +33413,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33468,7 +33435,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33498,7 +33465,7 @@ export interface operations {
                 "holder_id.ne"?: components["parameters"]["holder_id.ne"];
                 "holder_id.in"?: components["parameters"]["holder_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Ticket.expand"];
@@ -33528,7 +33495,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Attendance.expand"];
@@ -33597,7 +33564,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Broadcast.expand"];
@@ -33686,7 +33653,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33717,7 +33684,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33745,7 +33712,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33767,7 +33734,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33789,7 +33756,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33811,7 +33778,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33833,7 +33800,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -33887,7 +33854,7 @@ export interface operations {
                 "ticket_type_id.ne"?: components["parameters"]["ticket_type_id.ne"];
                 "ticket_type_id.in"?: components["parameters"]["ticket_type_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["OrderItem.expand"];
@@ -33923,7 +33890,7 @@ export interface operations {
                 "holder_id.ne"?: components["parameters"]["holder_id.ne"];
                 "holder_id.in"?: components["parameters"]["holder_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Ticket.expand"];
@@ -33975,7 +33942,7 @@ export interface operations {
                 "quote_id.in"?: components["parameters"]["quote_id.in"];
                 "quote_id.null"?: components["parameters"]["quote_id.null"];
                 sort?: components["parameters"]["Transaction.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Transaction.expand"];
@@ -34002,7 +33969,7 @@ export interface operations {
                 "ticket_type_id.ne"?: components["parameters"]["ticket_type_id.ne"];
                 "ticket_type_id.in"?: components["parameters"]["ticket_type_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["OrderItem.expand"];
@@ -34067,7 +34034,7 @@ export interface operations {
                 "holder_id.ne"?: components["parameters"]["holder_id.ne"];
                 "holder_id.in"?: components["parameters"]["holder_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Ticket.expand"];
@@ -34139,7 +34106,7 @@ export interface operations {
                 "checkpoint_id.in"?: components["parameters"]["checkpoint_id.in"];
                 "checkpoint_id.null"?: components["parameters"]["checkpoint_id.null"];
                 sort?: components["parameters"]["CheckIn.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckIn.expand"];
@@ -34169,7 +34136,7 @@ export interface operations {
                 "ticket_id.ne"?: components["parameters"]["ticket_id.ne"];
                 "ticket_id.in"?: components["parameters"]["ticket_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["TicketTransfer.expand"];
@@ -34243,7 +34210,7 @@ export interface operations {
                 "quote_id.in"?: components["parameters"]["quote_id.in"];
                 "quote_id.null"?: components["parameters"]["quote_id.null"];
                 sort?: components["parameters"]["Refund.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Refund.expand"];
@@ -34308,7 +34275,7 @@ export interface operations {
                 "holder_id.ne"?: components["parameters"]["holder_id.ne"];
                 "holder_id.in"?: components["parameters"]["holder_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Ticket.expand"];
@@ -34365,7 +34332,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["Checkpoint.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Checkpoint.expand"];
@@ -34454,7 +34421,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -34482,7 +34449,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -34507,7 +34474,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -34533,7 +34500,7 @@ export interface operations {
     listArchivedCheckpoints: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -34552,7 +34519,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -34587,7 +34554,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckpointTicketType.expand"];
@@ -34630,7 +34597,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["CheckpointEntry.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckpointEntry.expand"];
@@ -34669,7 +34636,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["CheckIn.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckIn.expand"];
@@ -34702,7 +34669,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckpointTicketType.expand"];
@@ -34788,7 +34755,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -34808,7 +34775,7 @@ export interface operations {
     listArchivedCheckpointTicketTypes: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -34827,7 +34794,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -34878,7 +34845,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["CheckpointEntry.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckpointEntry.expand"];
@@ -34941,7 +34908,7 @@ export interface operations {
                 "ticket_type_id.in"?: components["parameters"]["ticket_type_id.in"];
                 "ticket_type_id.null"?: components["parameters"]["ticket_type_id.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WaitlistEntry.expand"];
@@ -35030,7 +34997,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35058,7 +35025,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35083,7 +35050,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35129,7 +35096,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["PromoCode.expand"];
@@ -35218,7 +35185,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35246,7 +35213,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35271,7 +35238,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35297,7 +35264,7 @@ export interface operations {
     listArchivedPromoCodes: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -35316,7 +35283,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35366,7 +35333,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["Order.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Order.expand"];
@@ -35405,7 +35372,7 @@ export interface operations {
                 "entity_id.ne"?: components["parameters"]["entity_id.ne"];
                 "entity_id.in"?: components["parameters"]["entity_id.in"];
                 sort?: components["parameters"]["Review.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Review.expand"];
@@ -35494,7 +35461,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35523,7 +35490,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35548,7 +35515,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35575,7 +35542,7 @@ export interface operations {
     listArchivedReviews: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -35594,7 +35561,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35625,7 +35592,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35648,7 +35615,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35679,7 +35646,7 @@ export interface operations {
                 "entity_id.ne"?: components["parameters"]["entity_id.ne"];
                 "entity_id.in"?: components["parameters"]["entity_id.in"];
                 sort?: components["parameters"]["Media.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Media.expand"];
@@ -35736,7 +35703,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35764,7 +35731,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35789,7 +35756,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35815,7 +35782,7 @@ export interface operations {
     listArchivedMedia: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -35834,7 +35801,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35864,7 +35831,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35886,7 +35853,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -35907,7 +35874,7 @@ export interface operations {
         parameters: {
             query?: {
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["PaymentMethod.expand"];
@@ -35962,7 +35929,7 @@ export interface operations {
                 "quote_id.in"?: components["parameters"]["quote_id.in"];
                 "quote_id.null"?: components["parameters"]["quote_id.null"];
                 sort?: components["parameters"]["Transaction.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Transaction.expand"];
@@ -36033,7 +36000,7 @@ export interface operations {
                 "quote_id.in"?: components["parameters"]["quote_id.in"];
                 "quote_id.null"?: components["parameters"]["quote_id.null"];
                 sort?: components["parameters"]["Dispute.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Dispute.expand"];
@@ -36075,7 +36042,7 @@ export interface operations {
                 "quote_id.in"?: components["parameters"]["quote_id.in"];
                 "quote_id.null"?: components["parameters"]["quote_id.null"];
                 sort?: components["parameters"]["Dispute.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Dispute.expand"];
@@ -36145,7 +36112,7 @@ export interface operations {
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 "city_id.null"?: components["parameters"]["city_id.null"];
                 sort?: components["schemas"]["TransferSort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Transfer.expand"];
@@ -36213,7 +36180,7 @@ export interface operations {
                 "owner_id.ne"?: components["parameters"]["owner_id.ne"];
                 "owner_id.in"?: components["parameters"]["owner_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["ConnectedAccount.expand"];
@@ -36285,7 +36252,7 @@ export interface operations {
                 "state.ne"?: components["schemas"]["StripeEventState"];
                 "state.in"?: components["schemas"]["StripeEventState"][];
                 sort?: components["schemas"]["StripeEventSort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["StripeEvent.expand"];
@@ -36353,7 +36320,7 @@ export interface operations {
                 is_offered?: components["parameters"]["is_offered"];
                 "is_offered.ne"?: components["parameters"]["is_offered.ne"];
                 sort?: components["schemas"]["PlanSort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Plan.expand"];
@@ -36442,7 +36409,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -36470,7 +36437,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -36495,7 +36462,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -36521,7 +36488,7 @@ export interface operations {
     listArchivedPlans: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -36540,7 +36507,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -36589,7 +36556,7 @@ export interface operations {
                 "business_id.ne"?: components["parameters"]["business_id.ne"];
                 "business_id.in"?: components["parameters"]["business_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Subscription.expand"];
@@ -36636,7 +36603,7 @@ export interface operations {
                 "plan_id.ne"?: components["parameters"]["plan_id.ne"];
                 "plan_id.in"?: components["parameters"]["plan_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Subscription.expand"];
@@ -36716,7 +36683,7 @@ export interface operations {
                 "scope_id.in"?: components["parameters"]["scope_id.in"];
                 "scope_id.null"?: components["parameters"]["scope_id.null"];
                 sort?: components["schemas"]["CommissionRuleSort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CommissionRule.expand"];
@@ -36805,7 +36772,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -36833,7 +36800,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -36858,7 +36825,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -36884,7 +36851,7 @@ export interface operations {
     listArchivedCommissionRules: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -36903,7 +36870,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -36957,7 +36924,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["schemas"]["CommissionProposalSort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CommissionProposal.expand"];
@@ -37050,7 +37017,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37077,7 +37044,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37104,7 +37071,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37140,7 +37107,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["RevenueShare.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RevenueShare.expand"];
@@ -37204,7 +37171,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["schemas"]["FeaturedPlaceSort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["FeaturedPlace.expand"];
@@ -37293,7 +37260,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37321,7 +37288,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37346,7 +37313,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37372,7 +37339,7 @@ export interface operations {
     listArchivedFeaturedPlaces: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -37391,7 +37358,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37447,7 +37414,7 @@ export interface operations {
                 "city_id.ne"?: components["parameters"]["city_id.ne"];
                 "city_id.in"?: components["parameters"]["city_id.in"];
                 sort?: components["parameters"]["Promotion.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Promotion.expand"];
@@ -37533,7 +37500,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37553,7 +37520,7 @@ export interface operations {
     listArchivedPromotions: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -37572,7 +37539,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37602,7 +37569,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37624,7 +37591,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37646,7 +37613,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37668,7 +37635,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37695,7 +37662,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37717,7 +37684,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37744,7 +37711,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -37782,7 +37749,7 @@ export interface operations {
                 "quote_id.in"?: components["parameters"]["quote_id.in"];
                 "quote_id.null"?: components["parameters"]["quote_id.null"];
                 sort?: components["parameters"]["Refund.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Refund.expand"];
@@ -37809,7 +37776,7 @@ export interface operations {
                 "state.ne"?: components["parameters"]["Referral.state.ne"];
                 "state.in"?: components["parameters"]["Referral.state.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 id?: components["parameters"]["IdIs"];
@@ -37917,7 +37884,7 @@ export interface operations {
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 "event_id.null"?: components["parameters"]["event_id.null"];
                 sort?: components["parameters"]["ServiceRequest.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["ServiceRequest.expand"];
@@ -38006,7 +37973,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38034,7 +38001,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38059,7 +38026,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38085,7 +38052,7 @@ export interface operations {
     listArchivedServiceRequests: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -38104,7 +38071,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38134,7 +38101,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38156,7 +38123,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38178,7 +38145,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38212,7 +38179,7 @@ export interface operations {
                 "business_id.ne"?: components["parameters"]["business_id.ne"];
                 "business_id.in"?: components["parameters"]["business_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Lead.expand"];
@@ -38252,7 +38219,7 @@ export interface operations {
                 "business_id.ne"?: components["parameters"]["business_id.ne"];
                 "business_id.in"?: components["parameters"]["business_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Lead.expand"];
@@ -38341,7 +38308,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38369,7 +38336,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38394,7 +38361,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38420,7 +38387,7 @@ export interface operations {
     listArchivedLeads: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -38439,7 +38406,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38469,7 +38436,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38491,7 +38458,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38513,7 +38480,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38535,7 +38502,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38565,7 +38532,7 @@ export interface operations {
                 "state.ne"?: components["parameters"]["Quote.state.ne"];
                 "state.in"?: components["parameters"]["Quote.state.in"];
                 sort?: components["parameters"]["Quote.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Quote.expand"];
@@ -38601,7 +38568,7 @@ export interface operations {
                 "lead_id.ne"?: string;
                 "lead_id.in"?: components["schemas"]["IdList"];
                 sort?: components["parameters"]["Quote.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Quote.expand"];
@@ -38690,7 +38657,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38719,7 +38686,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38744,7 +38711,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38771,7 +38738,7 @@ export interface operations {
     listArchivedQuotes: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -38790,7 +38757,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38821,7 +38788,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38844,7 +38811,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38867,7 +38834,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38890,7 +38857,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: components["parameters"]["id"];
@@ -38940,7 +38907,7 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
                 sort?: components["parameters"]["Transaction.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Transaction.expand"];
@@ -38981,7 +38948,7 @@ export interface operations {
                 "promotion_id.in"?: components["parameters"]["promotion_id.in"];
                 "promotion_id.null"?: components["parameters"]["promotion_id.null"];
                 sort?: components["parameters"]["Refund.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Refund.expand"];
@@ -39008,7 +38975,7 @@ export interface operations {
                 "kind.ne"?: components["parameters"]["WalletAccount.kind.ne"];
                 "kind.in"?: components["parameters"]["WalletAccount.kind.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 id?: components["parameters"]["IdIs"];
@@ -39064,7 +39031,7 @@ export interface operations {
                 "kind.ne"?: components["parameters"]["WalletTransaction.kind.ne"];
                 "kind.in"?: components["parameters"]["WalletTransaction.kind.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WalletTransaction.expand"];
@@ -39091,7 +39058,7 @@ export interface operations {
                 "state.ne"?: components["parameters"]["WalletHold.state.ne"];
                 "state.in"?: components["parameters"]["WalletHold.state.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WalletHold.expand"];
@@ -39121,7 +39088,7 @@ export interface operations {
                 "expires_at.gt"?: components["parameters"]["expires_at.gt"];
                 "expires_at.lt"?: components["parameters"]["expires_at.lt"];
                 sort?: components["parameters"]["WalletCredit.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WalletCredit.expand"];
@@ -39154,7 +39121,7 @@ export interface operations {
                 "wallet_id.ne"?: components["parameters"]["wallet_id.ne"];
                 "wallet_id.in"?: components["parameters"]["wallet_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WalletTransaction.expand"];
@@ -39210,7 +39177,7 @@ export interface operations {
                 "kind.ne"?: components["schemas"]["WalletJournalKind"];
                 "kind.in"?: components["schemas"]["WalletJournalKind"][];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 id?: components["parameters"]["IdIs"];
@@ -39276,7 +39243,7 @@ export interface operations {
                 "wallet_id.ne"?: components["parameters"]["wallet_id.ne"];
                 "wallet_id.in"?: components["parameters"]["wallet_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WalletTransaction.expand"];
@@ -39306,7 +39273,7 @@ export interface operations {
                 "wallet_id.ne"?: components["parameters"]["wallet_id.ne"];
                 "wallet_id.in"?: components["parameters"]["wallet_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WalletHold.expand"];
@@ -39368,7 +39335,7 @@ export interface operations {
                 "wallet_id.ne"?: components["parameters"]["wallet_id.ne"];
                 "wallet_id.in"?: components["parameters"]["wallet_id.in"];
                 sort?: components["parameters"]["WalletCredit.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WalletCredit.expand"];
@@ -39432,7 +39399,7 @@ export interface operations {
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 "event_id.null"?: components["parameters"]["event_id.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Notification.expand"];
@@ -39503,7 +39470,7 @@ export interface operations {
                 "entity_id.ne"?: components["parameters"]["entity_id.ne"];
                 "entity_id.in"?: components["parameters"]["entity_id.in"];
                 sort?: components["schemas"]["FraudFlagSort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["FraudFlag.expand"];
@@ -39587,7 +39554,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path?: never;
             cookie?: never;
@@ -39613,7 +39580,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`. 412 if the object has changed since. Without it, the version is not checked. */
-                "If-Match"?: components["parameters"]["IfMatchOptional"];
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -39636,7 +39603,7 @@ export interface operations {
                  * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
                  * @example "3"
                  */
-                "If-Match": components["parameters"]["IfMatch"];
+                "If-Match": components["parameters"]["IfMatchRequired"];
             };
             path?: never;
             cookie?: never;
@@ -39664,7 +39631,7 @@ export interface operations {
                 "follower_id.ne"?: components["parameters"]["follower_id.ne"];
                 "follower_id.in"?: components["parameters"]["follower_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
@@ -39692,7 +39659,7 @@ export interface operations {
                 "entity_id.ne"?: components["parameters"]["entity_id.ne"];
                 "entity_id.in"?: components["parameters"]["entity_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
@@ -39723,7 +39690,7 @@ export interface operations {
                 "community_id.ne"?: components["parameters"]["community_id.ne"];
                 "community_id.in"?: components["parameters"]["community_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CommunityMember.expand"];
@@ -39748,7 +39715,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Like.expand"];
@@ -39782,7 +39749,7 @@ export interface operations {
                 "entity_id.ne"?: components["parameters"]["entity_id.ne"];
                 "entity_id.in"?: components["parameters"]["entity_id.in"];
                 sort?: components["parameters"]["Review.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Review.expand"];
@@ -39807,7 +39774,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Attendance.expand"];
@@ -39843,7 +39810,7 @@ export interface operations {
                 "scope_id.in"?: components["parameters"]["scope_id.in"];
                 "scope_id.null"?: components["parameters"]["scope_id.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RoleAssignment.expand"];
@@ -39868,7 +39835,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["Media.type.ne"];
                 "type.in"?: components["parameters"]["Media.type.in"];
                 sort?: components["parameters"]["Media.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Media.expand"];
@@ -39899,7 +39866,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Ticket.expand"];
@@ -39939,7 +39906,7 @@ export interface operations {
                 "event_id.ne"?: components["parameters"]["event_id.ne"];
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 sort?: components["parameters"]["Order.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Order.expand"];
@@ -39990,7 +39957,7 @@ export interface operations {
                 "quote_id.in"?: components["parameters"]["quote_id.in"];
                 "quote_id.null"?: components["parameters"]["quote_id.null"];
                 sort?: components["parameters"]["Transaction.sort"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Transaction.expand"];
@@ -40012,7 +39979,7 @@ export interface operations {
         parameters: {
             query?: {
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["PaymentMethod.expand"];
@@ -40037,7 +40004,7 @@ export interface operations {
                 "kind.ne"?: components["parameters"]["WalletAccount.kind.ne"];
                 "kind.in"?: components["parameters"]["WalletAccount.kind.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 "id.in"?: components["parameters"]["IdIn"];
@@ -40068,7 +40035,7 @@ export interface operations {
                 "ticket_type_id.in"?: components["parameters"]["ticket_type_id.in"];
                 "ticket_type_id.null"?: components["parameters"]["ticket_type_id.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WaitlistEntry.expand"];
@@ -40101,7 +40068,7 @@ export interface operations {
                 "event_id.in"?: components["parameters"]["event_id.in"];
                 "event_id.null"?: components["parameters"]["event_id.null"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Notification.expand"];
@@ -40129,7 +40096,7 @@ export interface operations {
                 "type.ne"?: components["parameters"]["NotificationPreference.type.ne"];
                 "type.in"?: components["parameters"]["NotificationPreference.type.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["NotificationPreference.expand"];
@@ -40154,7 +40121,7 @@ export interface operations {
                 "platform.ne"?: components["parameters"]["Device.platform.ne"];
                 "platform.in"?: components["parameters"]["Device.platform.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Device.expand"];
@@ -40179,7 +40146,7 @@ export interface operations {
                 "state.ne"?: components["parameters"]["Referral.state.ne"];
                 "state.in"?: components["parameters"]["Referral.state.in"];
                 sort?: components["parameters"]["SortById"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 "id.in"?: components["parameters"]["IdIn"];
@@ -40206,7 +40173,7 @@ export interface operations {
                  * @example scaled
                  */
                 variant?: "hot" | "scaled";
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 expand?: components["parameters"]["Event.expand"];
             };
@@ -40228,7 +40195,7 @@ export interface operations {
                 city_id: components["parameters"]["city_id.required"];
                 /** @description Only events in this featured place. */
                 slot?: components["schemas"]["PromotionSlot"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 expand?: components["parameters"]["Event.expand"];
             };
@@ -40253,7 +40220,7 @@ export interface operations {
     getFeed: {
         parameters: {
             query?: {
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 expand?: components["parameters"]["Event.expand"];
             };
@@ -40576,7 +40543,7 @@ export interface operations {
             query: {
                 /** @description Id of the city. */
                 city_id: components["parameters"]["city_id.required"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 expand?: components["parameters"]["Organization.expand"];
             };
@@ -40612,7 +40579,7 @@ export interface operations {
             query: {
                 /** @description Id of the city. */
                 city_id: components["parameters"]["city_id.required"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 expand?: components["parameters"]["Business.expand"];
             };
@@ -40648,7 +40615,7 @@ export interface operations {
             query: {
                 /** @description Id of the city. */
                 city_id: components["parameters"]["city_id.required"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 expand?: components["parameters"]["Venue.expand"];
             };
@@ -40684,7 +40651,7 @@ export interface operations {
             query: {
                 /** @description Id of the city. */
                 city_id: components["parameters"]["city_id.required"];
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 expand?: components["parameters"]["Community.expand"];
             };
@@ -41093,7 +41060,7 @@ export interface operations {
                 currency?: string;
                 /** @description Events with at least this many tickets left of one ticket type on sale. */
                 open_seats?: number;
-                limit?: components["parameters"]["limit.20"];
+                limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 expand?: components["parameters"]["Event.expand"];
             };

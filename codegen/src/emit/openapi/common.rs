@@ -175,7 +175,7 @@ pub fn parameters() -> Map<String, Value> {
             "in": "query",
             "schema": types::reference("Count"),
         },
-        "IfMatch": {
+        "IfMatchRequired": {
             "name": "If-Match",
             "in": "header",
             "required": true,
@@ -183,7 +183,7 @@ pub fn parameters() -> Map<String, Value> {
             "schema": {"type": "string", "pattern": TAGS},
             "example": "\"3\"",
         },
-        "IfMatchOptional": {
+        "IfMatch": {
             "name": "If-Match",
             "in": "header",
             "description": "The version that you have read: its ETag, or the `version` of the object in double quotes, such as `\"3\"`. 412 if the object has changed since. Without it, the version is not checked.",

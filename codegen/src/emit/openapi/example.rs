@@ -99,6 +99,10 @@ pub fn field(model: &Model, entity: &Entity, field: &Field) -> Value {
     value(model, entity, field)
 }
 
+/// From this key on, examples of declared objects leave out optional ones: the example is repeated in each entity that
+/// has such an object.
+const OPTIONAL_KEYS: usize = 2;
+
 /// An object declared under `objects:`.
 pub fn object(model: &Model, index: usize) -> Value {
     let object = &model.objects[index];
@@ -110,9 +114,10 @@ pub fn object(model: &Model, index: usize) -> Value {
         .fields
         .iter()
         .filter(|field| !matches!(field.ty, Ty::Json))
-        .take(4);
+        .enumerate()
+        .filter(|(at, field)| *at < OPTIONAL_KEYS || !field.optional);
     Value::Object(
-        all.map(|field| (field.name.clone(), of(model, &nobody, field)))
+        all.map(|(_, field)| (field.name.clone(), of(model, &nobody, field)))
             .collect(),
     )
 }

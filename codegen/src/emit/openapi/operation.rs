@@ -175,10 +175,10 @@ fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
         }
         Action::Archived => all.extend(parameters::of_page(entity)),
         Action::Create => all.push(parameters::common("IdempotencyKey")),
-        Action::Replace | Action::Patch => all.push(parameters::common("IfMatch")),
+        Action::Replace | Action::Patch => all.push(parameters::common("IfMatchRequired")),
         _ => {
             if entity.lifecycle != Lifecycle::AppendOnly {
-                all.push(parameters::common("IfMatchOptional"));
+                all.push(parameters::common("IfMatch"));
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
         columns::{self, Source},
         entity::types::{enum_name, type_name},
     },
-    model::{Derived, DerivedKind, Entity, EntityId, Model, OfWhat, Relation, Ty},
+    model::{Derived, DerivedKind, Entity, EntityId, Model, OfWhat, PAGE, Relation, Ty},
     names::pascal,
 };
 use serde_json::{Map, Value, json};
@@ -45,7 +45,7 @@ impl Own {
         let name = self.name();
         let schema = &self.parameter["schema"];
         if name == "limit" {
-            return format!("limit.{}", entity.page);
+            return limit_name(entity);
         }
         if name == "sort" && named::is_by_id(entity) {
             return named::BY_ID.to_owned();
@@ -86,7 +86,15 @@ pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
 
 /// References to the parameters of a list that has neither filters nor sort orders.
 pub fn of_page(entity: &Entity) -> Vec<Value> {
-    vec![common(&format!("limit.{}", entity.page)), common("Cursor")]
+    vec![common(&limit_name(entity)), common("Cursor")]
+}
+
+/// The name of the parameter `limit` for pages of the entity's size. Most have the usual one.
+fn limit_name(entity: &Entity) -> String {
+    match entity.page {
+        PAGE => "limit".to_owned(),
+        page => format!("limit.{page}"),
+    }
 }
 
 /// Reference to the parameter `expand` of an answer with one object; `None` if nothing can be expanded.

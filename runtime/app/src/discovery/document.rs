@@ -53,7 +53,7 @@ pub fn add(document: &mut Value) {
                 "schema": {"type": "string", "pattern": "^[A-Z]{3}$"}}),
             json!({"name": "open_seats", "in": "query", "description": "Events with at least this many tickets left of one ticket type on sale.",
                 "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 1000}}),
-            json!({"$ref": "#/components/parameters/limit.20"}),
+            json!({"$ref": "#/components/parameters/limit"}),
             json!({"$ref": "#/components/parameters/Cursor"}),
             json!({"$ref": "#/components/parameters/Event.expand"}),
         ],

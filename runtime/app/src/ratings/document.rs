@@ -25,7 +25,7 @@ pub fn add(document: &mut Value) {
                 "parameters": [
                     {"name": "city_id", "in": "query", "required": true, "description": "Id of the city.",
                         "schema": {"type": "string", "format": "uuid"}},
-                    {"$ref": "#/components/parameters/limit.20"},
+                    {"$ref": "#/components/parameters/limit"},
                     {"$ref": "#/components/parameters/Cursor"},
                     {"$ref": format!("#/components/parameters/{name}.expand")},
                 ],

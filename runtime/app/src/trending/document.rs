@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 /// Adds the routes to the generated document, from whose schemas they are built.
 pub fn add(document: &mut Value) {
     let paging = [
-        json!({"$ref": "#/components/parameters/limit.20"}),
+        json!({"$ref": "#/components/parameters/limit"}),
         json!({"$ref": "#/components/parameters/Cursor"}),
         json!({"$ref": "#/components/parameters/Event.expand"}),
     ];

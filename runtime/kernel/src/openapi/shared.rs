@@ -140,7 +140,6 @@ fn parameter_name(parameter: &Value) -> Option<String> {
     })
 }
 
-/// Success answers that two operations have in common, such as the figures of each type of host.
 /// Headers that the generated part describes are described there only.
 fn headers(document: &mut Value) {
     let shared = document["components"]["headers"].clone();
@@ -154,6 +153,7 @@ fn headers(document: &mut Value) {
     });
 }
 
+/// Success answers that two operations have in common, such as the figures of each type of host.
 fn answers(document: &mut Value) {
     let mut found = Repeated::default();
     for_each_success(document, |status, answer| {
