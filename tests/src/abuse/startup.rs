@@ -293,6 +293,24 @@ async fn abuse_57_roles_that_lack_what_the_schema_builds_on_are_refused() {
             "culturepass_app has no statement_timeout",
         ),
         (
+            "alter role culturepass_app reset statement_timeout;
+             alter role culturepass_app in database postgres set statement_timeout = '5s'",
+            "culturepass_app has no statement_timeout",
+        ),
+        (
+            "alter role culturepass_app set lock_timeout = 0",
+            "culturepass_app has no lock_timeout",
+        ),
+        (
+            "do $$ begin execute format('alter role culturepass_job in database %I set lock_timeout = 0', current_database()); end $$",
+            "culturepass_job has no lock_timeout",
+        ),
+        (
+            "alter role culturepass_app reset statement_timeout;
+             do $$ begin execute format('alter role culturepass_app in database %I set statement_timeout = 5000', current_database()); end $$",
+            "",
+        ),
+        (
             "alter role culturepass_job reset all",
             "culturepass_job has no idle_in_transaction_session_timeout",
         ),

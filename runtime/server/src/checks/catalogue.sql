@@ -78,8 +78,12 @@ join (values ('culturepass_app', 'statement_timeout'), ('culturepass_app', 'lock
              ('culturepass_app', 'idle_in_transaction_session_timeout'),
              ('culturepass_job', 'lock_timeout'), ('culturepass_job', 'idle_in_transaction_session_timeout')) w (role, name)
   on w.role = s.rolname
-where not exists (select from pg_db_role_setting d, unnest(d.setconfig) c
-                  where d.setrole = s.oid and c like w.name || '=%')
+-- A setting for this database counts more than one for all; one for another database counts nothing. Zero is no limit.
+where not coalesce((select split_part(c, '=', 2) !~ '^0+[a-z]*$'
+                    from pg_db_role_setting d, unnest(d.setconfig) c
+                    where d.setrole = s.oid and starts_with(c, w.name || '=')
+                      and d.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+                    order by d.setdatabase desc limit 1), false)
 union
 select s.rolname || ' may become ' || r.rolname
 from pg_roles r, server s
