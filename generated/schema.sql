@@ -37098,11 +37098,12 @@ create function app.end_offers(p_user uuid) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.ticket_transfers x set state = 'withdrawn', decided_at = now() where x.from_id = p_user and x.state = 'offered';
-  update app.role_assignments r set status = 'archived'
-  where r.granted_by_id = p_user and r.state <> 'accepted' and r.status <> 'archived';
+  update app.role_assignments r set status = 'archived', archived_with = null
+  where r.granted_by_id = p_user and r.state <> 'accepted' and (r.status <> 'archived' or r.archived_with is not null);
   -- Invitations to communities, where the invited may be moderators. Those who asked for themselves go on waiting.
-  update app.community_members m set status = 'archived'
-  where m.added_by_id = p_user and m.user_id <> p_user and m.state = 'pending' and m.status = 'active';
+  update app.community_members m set status = 'archived', archived_with = null
+  where m.added_by_id = p_user and m.user_id <> p_user and m.state = 'pending'
+    and (m.status <> 'archived' or m.archived_with is not null);
 end
 $$;
 alter function app.end_offers(uuid) owner to culturepass_counter;
@@ -37226,8 +37227,9 @@ revoke execute on function app.ban_without_role() from public;
 create function app.ban_without_offers() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  update app.role_assignments r set status = 'archived'
-  where r.user_id = new.user_id and r.scope_id = new.community_id and r.state <> 'accepted' and r.status <> 'archived';
+  update app.role_assignments r set status = 'archived', archived_with = null
+  where r.user_id = new.user_id and r.scope_id = new.community_id and r.state <> 'accepted'
+    and (r.status <> 'archived' or r.archived_with is not null);
   return null;
 end
 $$;

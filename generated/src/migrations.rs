@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ea6a9d3d06b4c3b77288aad0fa15c302b080777de6ad328228d6cd02d185cbdb684459fbfa19b6fe6aed6e7812ba38df",
+        checksum: "6e04f632ab24c46d2ae5d6af420baf9b3ff4e6d5b7bc0a9bc5468afa81606861ca5565ae6bc3335bd592c3608d7645c9",
     },
 ];

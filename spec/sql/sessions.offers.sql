@@ -1,16 +1,18 @@
 -- Offers that an account has made (its tickets, roles, and places in communities) end with what else was issued before: an intruder may have
 -- made them, to accept them later from another account. The rules are in docs/adr/0011-what-ends-credentials.md.
 
--- Ends the open offers of an account. Of roles also those that were declined, because they can still be accepted.
+-- Ends the open offers of an account. Of roles also those that were declined, because they can still be accepted. Offers
+-- that were archived along with a profile or a member end too: they no longer come back with it.
 create function app.end_offers(p_user uuid) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.ticket_transfers x set state = 'withdrawn', decided_at = now() where x.from_id = p_user and x.state = 'offered';
-  update app.role_assignments r set status = 'archived'
-  where r.granted_by_id = p_user and r.state <> 'accepted' and r.status <> 'archived';
+  update app.role_assignments r set status = 'archived', archived_with = null
+  where r.granted_by_id = p_user and r.state <> 'accepted' and (r.status <> 'archived' or r.archived_with is not null);
   -- Invitations to communities, where the invited may be moderators. Those who asked for themselves go on waiting.
-  update app.community_members m set status = 'archived'
-  where m.added_by_id = p_user and m.user_id <> p_user and m.state = 'pending' and m.status = 'active';
+  update app.community_members m set status = 'archived', archived_with = null
+  where m.added_by_id = p_user and m.user_id <> p_user and m.state = 'pending'
+    and (m.status <> 'archived' or m.archived_with is not null);
 end
 $$;
 alter function app.end_offers(uuid) owner to <app>_counter;
@@ -178,8 +180,9 @@ create trigger community_members_without_role before update of state on app.comm
 create function app.ban_without_offers() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  update app.role_assignments r set status = 'archived'
-  where r.user_id = new.user_id and r.scope_id = new.community_id and r.state <> 'accepted' and r.status <> 'archived';
+  update app.role_assignments r set status = 'archived', archived_with = null
+  where r.user_id = new.user_id and r.scope_id = new.community_id and r.state <> 'accepted'
+    and (r.status <> 'archived' or r.archived_with is not null);
   return null;
 end
 $$;

@@ -204,3 +204,58 @@ async fn invitations_to_communities_end_with_what_was_issued_before() {
         assert_eq!(joined == 200, !is_on, "{joined}");
     }
 }
+
+/// Offers that were archived along with the community they are for end as well, so they do not come back when it is
+/// restored. The control: without the triggers they do.
+#[tokio::test]
+async fn offers_of_what_is_archived_end_with_what_was_issued_before() {
+    for is_on in [true, false] {
+        let server = TestServer::start_with(Content::Reference, |_| {}).await;
+        let (ana, guest) = (server.member("ana").await, server.member("guest").await);
+        // Restores the community, because the session of the first administrator ends.
+        let other = server.member("stays").await;
+        let city = server.city("melbourne").await;
+        let mut conn = server.superuser().await;
+        let community: Uuid = sqlx::query_scalar(
+            "insert into app.communities (city_id, name, visibility, join_policy)
+             values ($1, 'Chess', 'public', 'invite') returning id",
+        )
+        .bind(city)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a community");
+        for one in [&ana, &other] {
+            let scope = Some(("community", community));
+            server.grant(one, "orgAdmin", scope).await;
+        }
+        let body = json!({"community_id": community, "user_id": guest.id, "role": "moderator"});
+        let invited = ana.client.post("/community-members", body).await;
+        let body = json!({"user_id": guest.id, "role": "orgAdmin", "scope_type": "community", "scope_id": community});
+        let offered = ana.client.post("/role-assignments", body).await;
+        let accept = [
+            format!("/community-members/{}/join", invited.expect(201).id()),
+            format!("/role-assignments/{}/accept", offered.expect(201).id()),
+        ];
+        let path = format!("/communities/{community}");
+        ana.client.delete(&path).await.expect(204);
+        if !is_on {
+            sqlx::raw_sql(
+                "alter table app.credentials disable trigger credentials_end_offers;
+                 alter table app.credentials disable trigger credentials_end_offers_first",
+            )
+            .execute(&mut conn)
+            .await
+            .expect("switched off");
+        }
+        ana.client
+            .act("/auth/sign-out-everywhere")
+            .await
+            .expect(204);
+        let restore = format!("{path}/restore");
+        other.client.act(&restore).await.expect(200);
+        for path in accept {
+            let status = guest.client.act(&path).await.status;
+            assert_eq!(status == 200, !is_on, "{path}: {status}");
+        }
+    }
+}
