@@ -3139,7 +3139,7 @@ create table app.waitlist_entries (
 comment on table app.waitlist_entries is 'A member''s place on the waiting list for one ticket to a sold-out event or ticket type. A freed ticket is reserved for the next member, by priority, then position, who takes it by ordering.';
 comment on column app.waitlist_entries.offered_type_id is 'Ticket type reserved for the member while the state is `offered`.';
 comment on column app.waitlist_entries.position is 'Position within the event''s list, set on joining. Smaller is sooner.';
-comment on column app.waitlist_entries.priority is 'Set by the event''s administrators. Higher is sooner; equal priorities are ordered by position.';
+comment on column app.waitlist_entries.priority is 'Set by the event''s administrators. Higher is sooner; equal priorities are ordered by position. A negative one stays if the member leaves and joins again.';
 comment on column app.waitlist_entries.turn is 'Sort key that combines priority and position. Smaller is sooner.';
 comment on column app.waitlist_entries.offer_expires_at is 'Time until which the offered ticket is reserved.';
 alter table app.waitlist_entries owner to culturepass_owner;
@@ -36737,7 +36737,8 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('featured:' || v_business::text, 0));
   return greatest(v_days - (
     select coalesce(sum(p.plan_days), 0)::int from app.promotions p
-    where p.plan_days > 0 and p.state not in ('rejected', 'cancelled') and p.status <> 'archived'
+    -- Archived bookings too: what was shown used its days. Those that were not shown yet are cancelled by a job.
+    where p.plan_days > 0 and p.state not in ('rejected', 'cancelled')
       and (v_since is null or p.created_at >= v_since)
       and ((p.target_type = 'business' and p.target_id = v_business)
         or (p.target_type = 'event'
@@ -37951,6 +37952,13 @@ create function app.waitlist_position() returns trigger
 begin
   perform pg_advisory_xact_lock(hashtextextended('waitlist:' || new.event_id::text, 0));
   select coalesce(max(w.position), 0) + 1 into new.position from app.waitlist_entries w where w.event_id = new.event_id;
+  -- What the host decided last, for each ticket type that the member waited for.
+  new.priority := least(new.priority, coalesce((
+    select min(l.priority) from (
+      select distinct on (w.ticket_type_id) w.priority from app.waitlist_entries w
+      where w.user_id = new.user_id and w.event_id = new.event_id
+      order by w.ticket_type_id, w.position desc
+    ) l), 0));
   return new;
 end
 $$;

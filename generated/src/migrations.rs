@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6e04f632ab24c46d2ae5d6af420baf9b3ff4e6d5b7bc0a9bc5468afa81606861ca5565ae6bc3335bd592c3608d7645c9",
+        checksum: "c48c8aac4afc5246973d5a445fb8bed37f5587996d9b3437348781c416322363c31a7499de902ba98f9678a1b60d503a",
     },
 ];

@@ -16,7 +16,7 @@ pub struct WaitlistEntry {
     pub status: Status,
     /// Position within the event's list, set on joining. Smaller is sooner.
     pub position: Option<i64>,
-    /// Set by the event's administrators. Higher is sooner; equal priorities are ordered by position.
+    /// Set by the event's administrators. Higher is sooner; equal priorities are ordered by position. A negative one stays if the member leaves and joins again.
     #[entity(private)]
     pub priority: Option<i32>,
     /// Sort key that combines priority and position. Smaller is sooner.

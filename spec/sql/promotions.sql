@@ -83,7 +83,8 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('featured:' || v_business::text, 0));
   return greatest(v_days - (
     select coalesce(sum(p.plan_days), 0)::int from app.promotions p
-    where p.plan_days > 0 and p.state not in ('rejected', 'cancelled') and p.status <> 'archived'
+    -- Archived bookings too: what was shown used its days. Those that were not shown yet are cancelled by a job.
+    where p.plan_days > 0 and p.state not in ('rejected', 'cancelled')
       and (v_since is null or p.created_at >= v_since)
       and ((p.target_type = 'business' and p.target_id = v_business)
         or (p.target_type = 'event'

@@ -359,12 +359,20 @@ revoke execute on function app.expire_orders(int) from public;
 grant execute on function app.expire_orders(int) to <app>_job;
 
 -- Assigns positions on the waiting list in the order of joining. If two members join at the same time, the second
--- transaction waits for the first.
+-- transaction waits for the first. A priority below that of others stays with a member who leaves the lists of an event
+-- and joins again; a higher one is not kept.
 create function app.waitlist_position() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('waitlist:' || new.event_id::text, 0));
   select coalesce(max(w.position), 0) + 1 into new.position from app.waitlist_entries w where w.event_id = new.event_id;
+  -- What the host decided last, for each ticket type that the member waited for.
+  new.priority := least(new.priority, coalesce((
+    select min(l.priority) from (
+      select distinct on (w.ticket_type_id) w.priority from app.waitlist_entries w
+      where w.user_id = new.user_id and w.event_id = new.event_id
+      order by w.ticket_type_id, w.position desc
+    ) l), 0));
   return new;
 end
 $$;

@@ -46,6 +46,7 @@ mod one_currency;
 mod orders;
 mod payments;
 mod promises;
+mod plan_days;
 mod promotions;
 mod proposals;
 mod readers;

@@ -7,7 +7,7 @@ use server::seed::demo::PEOPLE;
 use uuid::Uuid;
 
 /// A business whose plan has seven days left, and its administrator.
-async fn with_a_plan(market: &Market) -> (Uuid, Member) {
+pub async fn with_a_plan(market: &Market) -> (Uuid, Member) {
     let binh = market.stage.server.sign_in(PEOPLE[3].id).await;
     let business: Uuid = sqlx::query_scalar(
         "with gone as (update app.subscriptions set state = 'canceled', entitled_until = null returning id)

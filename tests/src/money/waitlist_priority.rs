@@ -76,6 +76,58 @@ async fn od4_priority_comes_before_who_was_first_and_is_the_hosts_to_give() {
     d.post("/waitlist-entries", ahead).await.expect(201);
 }
 
+/// A priority below that of others is not shaken off by leaving and joining again, be it for another ticket type, and a
+/// higher one is lost. The control: without the rule, it is 0 again.
+#[tokio::test]
+async fn od4_a_low_priority_stays_when_a_member_joins_again() {
+    let stage = Stage::without_provider().await;
+    let (kind, other) = (
+        stage.tickets("Seat", 0, 1).await,
+        stage.tickets("Box", 0, 1).await,
+    );
+    for kind in [kind, other] {
+        let sold = stage.order(&stage.mira, &[(kind, 1)], false).await;
+        sold.expect(201);
+    }
+    let waiting = people(&stage, "again", 2).await;
+    let priority = async |entry: &str| {
+        let path = format!("/waitlist-entries/{entry}");
+        stage.olga.client.get(&path).await.expect(200).json["priority"].clone()
+    };
+    let leave = async |member: &Member, entry: &str| {
+        let path = format!("/waitlist-entries/{entry}");
+        member.client.delete(&path).await.expect(204);
+    };
+    for (member, given, kept) in [(&waiting[0], -1_000, -1_000), (&waiting[1], 10, 0)] {
+        let entry = join(&stage, member, Some(kind)).await.expect(201).id();
+        prefer(&stage.olga, &entry, given).await.expect(200);
+        leave(member, &entry).await;
+        let elsewhere = join(&stage, member, Some(other)).await.expect(201).id();
+        assert_eq!(priority(&elsewhere).await, kept);
+        leave(member, &elsewhere).await;
+        let again = join(&stage, member, Some(kind)).await.expect(201).id();
+        assert_eq!(priority(&again).await, kept);
+        // What the host decides later counts.
+        for entry in [&again, &join(&stage, member, Some(other)).await.expect(201).id()] {
+            prefer(&stage.olga, entry, 0).await.expect(200);
+            leave(member, entry).await;
+        }
+        let last = join(&stage, member, Some(kind)).await.expect(201).id();
+        assert_eq!(priority(&last).await, 0);
+        prefer(&stage.olga, &last, given).await.expect(200);
+        leave(member, &last).await;
+    }
+    run(
+        &stage,
+        "create or replace function app.waitlist_position() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as
+           $$ begin select coalesce(max(w.position), 0) + 1 into new.position from app.waitlist_entries w; return new; end $$"
+            .to_owned(),
+    )
+    .await;
+    let entry = join(&stage, &waiting[0], Some(kind)).await.expect(201).id();
+    assert_eq!(priority(&entry).await, 0);
+}
+
 const WAITING: usize = 15;
 
 /// Members who wait for a sold-out type, some of them with priority: their entries, in the order in which they are
