@@ -998,7 +998,7 @@ comment on column app.businesses.price_band is 'From 1 (cheap) to 4 (expensive).
 comment on column app.businesses.stripe_account_id is 'Connected account that receives its money.';
 comment on column app.businesses.charges_enabled is 'Whether the Stripe account can take payments.';
 comment on column app.businesses.payouts_enabled is 'Whether Stripe pays out from the account.';
-comment on column app.businesses.verified is 'Whether the city has verified it.';
+comment on column app.businesses.verified is 'Whether the city has verified it. A new name takes this back.';
 comment on column app.businesses.state is 'Only approved businesses are public.';
 alter table app.businesses owner to culturepass_owner;
 alter table app.businesses enable row level security;
@@ -1264,7 +1264,7 @@ comment on table app.communities is 'People of a city who share a culture, a lan
 comment on column app.communities.created_by_id is 'Founder.';
 comment on column app.communities.visibility is 'Private communities and their content are visible to members only.';
 comment on column app.communities.join_policy is '`open` lets anyone join; `request` requires approval; `invite` requires an invitation.';
-comment on column app.communities.verified is 'Whether the city has verified the community.';
+comment on column app.communities.verified is 'Whether the city has verified the community. A new name takes this back.';
 alter table app.communities owner to culturepass_owner;
 alter table app.communities enable row level security;
 alter table app.communities force row level security;
@@ -1761,7 +1761,7 @@ create table app.institutions (
   constraint institutions_pkey primary key (id)
 );
 comment on table app.institutions is 'A council or government body of a city. It is created by the city''s administrators and therefore verified from the start.';
-comment on column app.institutions.verified is 'Whether the city has verified the institution; true from the start.';
+comment on column app.institutions.verified is 'Whether the city has verified the institution; true from the start. A new name takes this back.';
 alter table app.institutions owner to culturepass_owner;
 alter table app.institutions enable row level security;
 alter table app.institutions force row level security;
@@ -2134,7 +2134,7 @@ comment on column app.organizations.legal_name is 'Name on invoices.';
 comment on column app.organizations.stripe_account_id is 'Connected account that receives ticket revenue.';
 comment on column app.organizations.charges_enabled is 'Whether the Stripe account can take payments.';
 comment on column app.organizations.payouts_enabled is 'Whether Stripe pays out from the account.';
-comment on column app.organizations.verified is 'Whether the city has verified it.';
+comment on column app.organizations.verified is 'Whether the city has verified it. A new name takes this back.';
 comment on column app.organizations.state is 'Only approved organisations are public.';
 alter table app.organizations owner to culturepass_owner;
 alter table app.organizations enable row level security;
@@ -2657,6 +2657,7 @@ create table app.service_requests (
   currency text,
   needed_at timestamptz,
   state text default 'open' not null,
+  won_count bigint default 0 not null,
   archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
@@ -3082,7 +3083,7 @@ comment on column app.venues.owner_id is 'Profile whose administrators manage th
 comment on column app.venues.capacity is 'Maximum number of people.';
 comment on column app.venues.accessibility is 'Features such as step-free entrance or hearing loop.';
 comment on column app.venues.opening_hours is 'Free text in local time.';
-comment on column app.venues.verified is 'Whether the city has verified it.';
+comment on column app.venues.verified is 'Whether the city has verified it. A new name takes this back.';
 alter table app.venues owner to culturepass_owner;
 alter table app.venues enable row level security;
 alter table app.venues force row level security;
@@ -18676,6 +18677,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and sec.seen_service_request_organizer(t.service_request_id)
+        and (t.state <> 'won' or sec.is_platform_admin())
       )
     )
   );
@@ -18702,8 +18704,12 @@ begin
   select case p_what
     when 'read' then true
     when 'update' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
-    when 'archive' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
-    when 'restore' then t.status = 'archived' and sec.seen_service_request_organizer(t.service_request_id)
+    when 'archive' then t.status = 'active'
+      and sec.seen_service_request_organizer(t.service_request_id)
+      and (t.state <> 'won' or sec.is_platform_admin())
+    when 'restore' then t.status = 'archived'
+      and sec.seen_service_request_organizer(t.service_request_id)
+      and (t.state <> 'won' or sec.is_platform_admin())
     when 'view' then t.status = 'active' and strpos(sec.held_org_admin(), t.business_id::text) > 0
     when 'decline' then t.status = 'active' and strpos(sec.held_org_admin(), t.business_id::text) > 0
     when 'win' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
@@ -18724,6 +18730,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and sec.seen_service_request_organizer(t.service_request_id)
+        and (t.state <> 'won' or sec.is_platform_admin())
       )
     );
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
@@ -18765,6 +18772,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and sec.seen_service_request_organizer(t.service_request_id)
+        and (t.state <> 'won' or sec.is_platform_admin())
       )
     );
   return coalesce(v_answer, false);
@@ -18778,7 +18786,7 @@ create function sec.leads_win_when(p_id uuid) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
-  perform from app.service_requests r where r.id = (select t.service_request_id from app.leads t where t.id = p_id) for share;
+  perform from app.service_requests r where r.id = (select t.service_request_id from app.leads t where t.id = p_id) for no key update;
   return coalesce((select (select r.state from app.service_requests r where r.id = t.service_request_id) = 'open' from app.leads t where t.id = p_id), false);
 end
 $$;
@@ -19037,6 +19045,7 @@ begin
   where t.status = 'archived'
     and t.id < p_before
     and t.service_request_id in (select sec.mine_service_request_organizer())
+    and (t.state <> 'won' or (select sec.is_platform_admin()))
   order by t.id desc
   limit p_limit;
 end
@@ -19055,6 +19064,18 @@ begin
   if not exists (select from added) then
     return null;
   end if;
+  -- Locks rows in the same order always, so that two statements never deadlock.
+  for v_row in
+    select parent, sum(won_count) as won_count
+    from (
+      select c.service_request_id as parent, (case when c.status = 'active' and c.state = 'won' then 1 else 0 end) as won_count from added c where c.service_request_id is not null
+    ) changed
+    group by parent
+    having sum(won_count) <> 0
+    order by parent
+  loop
+    update app.service_requests p set won_count = p.won_count + v_row.won_count where p.id = v_row.parent;
+  end loop;
   -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(lead_count) as lead_count, count(*) over () as parents
@@ -19093,6 +19114,20 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
+  -- Locks rows in the same order always, so that two statements never deadlock.
+  for v_row in
+    select parent, sum(won_count) as won_count
+    from (
+      select c.service_request_id as parent, (case when c.status = 'active' and c.state = 'won' then 1 else 0 end) as won_count from added c where c.service_request_id is not null
+      union all
+      select c.service_request_id as parent, -(case when c.status = 'active' and c.state = 'won' then 1 else 0 end) as won_count from removed c where c.service_request_id is not null
+    ) changed
+    group by parent
+    having sum(won_count) <> 0
+    order by parent
+  loop
+    update app.service_requests p set won_count = p.won_count + v_row.won_count where p.id = v_row.parent;
+  end loop;
   -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(lead_count) as lead_count, count(*) over () as parents
@@ -25012,8 +25047,12 @@ begin
   select case p_what
     when 'read' then true
     when 'update' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
-    when 'archive' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
-    when 'restore' then t.status = 'archived' and strpos(sec.held_org_admin(), t.host_id::text) > 0
+    when 'archive' then t.status = 'active'
+      and strpos(sec.held_org_admin(), t.host_id::text) > 0
+      and (t.won_count = 0 or sec.is_platform_admin())
+    when 'restore' then t.status = 'archived'
+      and strpos(sec.held_org_admin(), t.host_id::text) > 0
+      and (t.won_count = 0 or sec.is_platform_admin())
     when 'settle' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
     when 'close' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
     when 'reopen' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
@@ -25026,7 +25065,10 @@ begin
       )
       or (t.status = 'suspended' and strpos(sec.held_org_admin(), t.host_id::text) > 0)
       or (
-        t.status = 'archived' and sec.show_archived() and strpos(sec.held_org_admin(), t.host_id::text) > 0
+        t.status = 'archived'
+        and sec.show_archived()
+        and strpos(sec.held_org_admin(), t.host_id::text) > 0
+        and (t.won_count = 0 or sec.is_platform_admin())
       )
     );
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
@@ -25060,7 +25102,10 @@ begin
       )
       or (t.status = 'suspended' and strpos(sec.held_org_admin(), t.host_id::text) > 0)
       or (
-        t.status = 'archived' and sec.show_archived() and strpos(sec.held_org_admin(), t.host_id::text) > 0
+        t.status = 'archived'
+        and sec.show_archived()
+        and strpos(sec.held_org_admin(), t.host_id::text) > 0
+        and (t.won_count = 0 or sec.is_platform_admin())
       )
     );
   return coalesce(v_answer, false);
@@ -25230,7 +25275,10 @@ create function app.archived_service_requests(p_before uuid, p_limit int) return
 begin
   return query
   select t.id from app.service_requests t
-  where t.status = 'archived' and t.id < p_before and t.host_id in (select unnest(sec.scopes_org_admin()))
+  where t.status = 'archived'
+    and t.id < p_before
+    and t.host_id in (select unnest(sec.scopes_org_admin()))
+    and (t.won_count = 0 or (select sec.is_platform_admin()))
   order by t.id desc
   limit p_limit;
 end
@@ -31769,6 +31817,7 @@ begin
             t.status = 'archived'
             and sec.show_archived()
             and t.service_request_id in (select sec.mine_service_request_organizer())
+            and (t.state <> 'won' or (select sec.is_platform_admin()))
           )
         )
       limit 501
@@ -31788,7 +31837,15 @@ begin
     select count(*) > 500 from (
       select t.id from app.leads t
       where t.service_request_id = any (array(select sec.mine_service_request_organizer()))
-        and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+        and (
+          t.status = 'active'
+          or t.status = 'suspended'
+          or (
+            t.status = 'archived'
+            and sec.show_archived()
+            and (t.state <> 'won' or (select sec.is_platform_admin()))
+          )
+        )
       limit 501
     ) as found
   );
@@ -32361,7 +32418,15 @@ begin
   return query
   select t.id from app.leads t
   where t.service_request_id = any (array(select sec.mine_service_request_organizer()))
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (t.state <> 'won' or (select sec.is_platform_admin()))
+      )
+    );
 end
 $$;
 alter function sec.mine_lead_organizer() owner to culturepass_authz;
@@ -32382,6 +32447,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and t.service_request_id in (select sec.mine_service_request_organizer())
+        and (t.state <> 'won' or (select sec.is_platform_admin()))
       )
     );
 end
@@ -32610,19 +32676,51 @@ begin
   return query
   select t.id from app.service_requests t
   where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (t.won_count = 0 or (select sec.is_platform_admin()))
+      )
+    )
   union all
   select t.id from app.service_requests t
   where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (t.won_count = 0 or (select sec.is_platform_admin()))
+      )
+    )
   union all
   select t.id from app.service_requests t
   where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (t.won_count = 0 or (select sec.is_platform_admin()))
+      )
+    )
   union all
   select t.id from app.service_requests t
   where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (t.won_count = 0 or (select sec.is_platform_admin()))
+      )
+    );
 end
 $$;
 alter function sec.mine_service_request_organizer() owner to culturepass_authz;
@@ -33751,6 +33849,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and sec.seen_service_request_organizer(t.service_request_id)
+        and (t.state <> 'won' or sec.is_platform_admin())
       )
     )
   );
@@ -33768,7 +33867,11 @@ begin
     select from app.leads t
     where t.id = p_id
     and sec.seen_service_request_organizer(t.service_request_id)
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and sec.show_archived() and (t.state <> 'won' or sec.is_platform_admin()))
+    )
   );
 end
 $$;
@@ -33791,6 +33894,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and sec.seen_service_request_organizer(t.service_request_id)
+        and (t.state <> 'won' or sec.is_platform_admin())
       )
     )
   );
@@ -34123,7 +34227,10 @@ begin
       )
       or (t.status = 'suspended' and strpos(sec.held_org_admin(), t.host_id::text) > 0)
       or (
-        t.status = 'archived' and sec.show_archived() and strpos(sec.held_org_admin(), t.host_id::text) > 0
+        t.status = 'archived'
+        and sec.show_archived()
+        and strpos(sec.held_org_admin(), t.host_id::text) > 0
+        and (t.won_count = 0 or sec.is_platform_admin())
       )
     )
   );
@@ -34141,7 +34248,11 @@ begin
     select from app.service_requests t
     where t.id = p_id
     and strpos(sec.held_org_admin(), t.host_id::text) > 0
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and sec.show_archived() and (t.won_count = 0 or sec.is_platform_admin()))
+    )
   );
 end
 $$;
@@ -35392,6 +35503,16 @@ $$;
 alter function app.flag_fraud(text, timestamptz, int) owner to culturepass_owner;
 revoke execute on function app.flag_fraud(text, timestamptz, int) from public;
 grant execute on function app.flag_fraud(text, timestamptz, int) to culturepass_job;
+
+create function app.verified_by_name() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.verified := false;
+  return new;
+end
+$$;
+alter function app.verified_by_name() owner to culturepass_owner;
+revoke execute on function app.verified_by_name() from public;
 
 create function app.host_has_ended(p_table text, p_of uuid) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -37225,7 +37346,7 @@ $$;
 alter function app.ban_without_role() owner to culturepass_owner;
 revoke execute on function app.ban_without_role() from public;
 
-create function app.ban_without_offers() returns trigger
+create function app.end_offers_of_member() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.role_assignments r set status = 'archived', archived_with = null
@@ -37234,8 +37355,8 @@ begin
   return null;
 end
 $$;
-alter function app.ban_without_offers() owner to culturepass_counter;
-revoke execute on function app.ban_without_offers() from public;
+alter function app.end_offers_of_member() owner to culturepass_counter;
+revoke execute on function app.end_offers_of_member() from public;
 
 create function app.is_withheld(p_scope uuid) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -42261,6 +42382,21 @@ create trigger events_local_time_changed after update of starts_at, ends_at, tim
     (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone)
   ) execute function app.note_local_time();
 
+create trigger organizations_verified_by_name before update of name on app.organizations
+  for each row when (old.verified and new.name <> old.name) execute function app.verified_by_name();
+
+create trigger communities_verified_by_name before update of name on app.communities
+  for each row when (old.verified and new.name <> old.name) execute function app.verified_by_name();
+
+create trigger businesses_verified_by_name before update of name on app.businesses
+  for each row when (old.verified and new.name <> old.name) execute function app.verified_by_name();
+
+create trigger institutions_verified_by_name before update of name on app.institutions
+  for each row when (old.verified and new.name <> old.name) execute function app.verified_by_name();
+
+create trigger venues_verified_by_name before update of name on app.venues
+  for each row when (old.verified and new.name <> old.name) execute function app.verified_by_name();
+
 create trigger ticket_types_live_hosts after insert on app.ticket_types
   for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
 
@@ -42449,8 +42585,10 @@ create trigger community_members_invitation before update of state on app.commun
 create trigger community_members_without_role before update of state on app.community_members
   for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.ban_without_role();
 
-create trigger community_members_without_offers after update of state on app.community_members
-  for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.ban_without_offers();
+create trigger community_members_without_offers after update of state, status on app.community_members
+  for each row when ((new.state = 'banned' and old.state <> 'banned')
+    or (new.status = 'archived' and old.status <> 'archived' and new.archived_with is null))
+  execute function app.end_offers_of_member();
 
 create trigger community_members_live_scope before update of state on app.community_members
   for each row when (current_user = 'culturepass_app' and new.state = 'active' and old.state <> 'active')
@@ -44127,6 +44265,7 @@ create policy leads_select on app.leads for select to culturepass_app
       leads.status = 'archived'
       and sec.show_archived()
       and sec.seen_service_request_organizer(leads.service_request_id)
+      and (leads.state <> 'won' or sec.is_platform_admin())
     )
   );
 
@@ -44141,8 +44280,12 @@ create policy leads_update on app.leads for update to culturepass_app
   using (
     case sec.action()
       when 'update' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
-      when 'archive' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
-      when 'restore' then leads.status = 'archived' and sec.seen_service_request_organizer(leads.service_request_id)
+      when 'archive' then leads.status = 'active'
+        and sec.seen_service_request_organizer(leads.service_request_id)
+        and (leads.state <> 'won' or sec.is_platform_admin())
+      when 'restore' then leads.status = 'archived'
+        and sec.seen_service_request_organizer(leads.service_request_id)
+        and (leads.state <> 'won' or sec.is_platform_admin())
       when 'view' then leads.status = 'active' and strpos(sec.held_org_admin(), leads.business_id::text) > 0
       when 'decline' then leads.status = 'active' and strpos(sec.held_org_admin(), leads.business_id::text) > 0
       when 'win' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
@@ -45694,6 +45837,7 @@ create policy service_requests_select on app.service_requests for select to cult
       service_requests.status = 'archived'
       and sec.show_archived()
       and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
+      and (service_requests.won_count = 0 or sec.is_platform_admin())
     )
   );
 
@@ -45725,8 +45869,10 @@ create policy service_requests_update on app.service_requests for update to cult
         and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
       when 'archive' then service_requests.status = 'active'
         and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
+        and (service_requests.won_count = 0 or sec.is_platform_admin())
       when 'restore' then service_requests.status = 'archived'
         and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
+        and (service_requests.won_count = 0 or sec.is_platform_admin())
       when 'settle' then service_requests.status = 'active'
         and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
       when 'close' then service_requests.status = 'active'
@@ -47167,7 +47313,7 @@ grant select on counters.service_requests to culturepass_counter;
 grant insert on counters.service_requests to culturepass_counter;
 grant update on counters.service_requests to culturepass_counter;
 
-grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, event_id, title, category, description, budget_cents, currency, needed_at, state, version, created_at, updated_at) on app.service_requests to culturepass_app;
+grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, event_id, title, category, description, budget_cents, currency, needed_at, state, won_count, version, created_at, updated_at) on app.service_requests to culturepass_app;
 grant insert (city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at) on app.service_requests to culturepass_app;
 grant update (status, title, category, description, budget_cents, currency, needed_at, state) on app.service_requests to culturepass_app;
 
@@ -47176,7 +47322,7 @@ grant select on app.service_requests to culturepass_job;
 grant select on app.service_requests to culturepass_authz;
 
 grant select on app.service_requests to culturepass_counter;
-grant update (status, archived_from, archived_with, event_id) on app.service_requests to culturepass_counter;
+grant update (status, won_count, archived_from, archived_with, event_id) on app.service_requests to culturepass_counter;
 
 grant select on app.sessions to culturepass_job;
 grant insert (id, user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;

@@ -851,6 +851,16 @@ drop trigger promo_codes_live_hosts on app.promo_codes;
 
 drop trigger ticket_types_live_hosts on app.ticket_types;
 
+drop trigger venues_verified_by_name on app.venues;
+
+drop trigger institutions_verified_by_name on app.institutions;
+
+drop trigger businesses_verified_by_name on app.businesses;
+
+drop trigger communities_verified_by_name on app.communities;
+
+drop trigger organizations_verified_by_name on app.organizations;
+
 drop trigger events_local_time_changed on app.events;
 
 drop trigger events_local_time on app.events;
@@ -1961,7 +1971,7 @@ drop function app.take_in_while_live();
 
 drop function app.is_withheld(uuid);
 
-drop function app.ban_without_offers();
+drop function app.end_offers_of_member();
 
 drop function app.ban_without_role();
 
@@ -2130,6 +2140,8 @@ drop function app.wait_for_request(uuid);
 drop function app.begin_for_live_hosts();
 
 drop function app.host_has_ended(text,uuid);
+
+drop function app.verified_by_name();
 
 drop function app.flag_fraud(text,timestamptz,int);
 

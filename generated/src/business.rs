@@ -43,7 +43,7 @@ pub struct Business {
     /// Whether Stripe pays out from the account.
     #[entity(private)]
     pub payouts_enabled: Option<bool>,
-    /// Whether the city has verified it.
+    /// Whether the city has verified it. A new name takes this back.
     pub verified: bool,
     /// Only approved businesses are public.
     pub state: BusinessState,

@@ -28,7 +28,7 @@ pub struct Community {
     pub visibility: CommunityVisibility,
     /// `open` lets anyone join; `request` requires approval; `invite` requires an invitation.
     pub join_policy: CommunityJoinPolicy,
-    /// Whether the city has verified the community.
+    /// Whether the city has verified the community. A new name takes this back.
     pub verified: bool,
     pub city_id: Uuid,
     /// Founder.

@@ -24,7 +24,7 @@ pub struct Institution {
     pub website: Option<String>,
     pub contact_email: Option<String>,
     pub location: Option<Point>,
-    /// Whether the city has verified the institution; true from the start.
+    /// Whether the city has verified the institution; true from the start. A new name takes this back.
     pub verified: bool,
     pub city_id: Uuid,
     pub follower_count: i64,

@@ -69,6 +69,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static IS_PROVIDER: Rule = HoldsOf("orgAdmin", "business_id");
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_ORGANIZER), Ref(&IS_PROVIDER)]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_ORGANIZER);
+#[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Ref(&IS_ORGANIZER), Any(&[Compare(V::Column("state"), Op::Ne, V::Text("won")), Holds("platformAdmin")])]);
 #[rustfmt::skip] pub static CAN_VIEW: Rule = Ref(&IS_PROVIDER);
 #[rustfmt::skip] pub static CAN_DECLINE: Rule = Ref(&IS_PROVIDER);
 #[rustfmt::skip] pub static CAN_WIN: Rule = Ref(&IS_ORGANIZER);
@@ -83,13 +84,13 @@ pub static LEAD: Resource = Resource {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
-          case when t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,
+          case when t.status = 'active' and (sec.seen_service_request_organizer(t.service_request_id) and (t.state <> 'won' or me.is_platform_admin)) then 'delete' end,
           case when t.status = 'active' and t.state = 'new' and strpos(me.org_admin, t.business_id::text) > 0 then 'view' end,
           case when t.status = 'active' and t.state in ('new', 'viewed') and strpos(me.org_admin, t.business_id::text) > 0 then 'decline' end,
           case when t.status = 'active' and t.state in ('new', 'viewed') and 'win now' = any (app.lead_may(t.id)) and sec.seen_service_request_organizer(t.service_request_id) then 'win' end,
           case when t.status = 'active' and t.state in ('new', 'viewed') and sec.seen_service_request_organizer(t.service_request_id) then 'lose' end
         ], null) as allowed_actions
-        from app.leads as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1"),
+        from app.leads as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.leads as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.leads as t"),
         ways: Some(&Ways { walks: "(select count(*) > 500 from (select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_organization_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_community_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_business_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_institution_id = m.id union all select unnest(sec.scopes_org_admin()) limit 501) as s)", sets: &["select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_organization_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_community_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_business_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_institution_id = m.id", "select unnest(sec.scopes_org_admin())"], by: &[("t.service_request_id", Some(0)), ("t.business_id", Some(1))] }),
@@ -110,16 +111,16 @@ pub static LEAD: Resource = Resource {
         restore: "update app.leads as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
-          case when sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,
-          case when sec.seen_service_request_organizer(t.service_request_id) then 'restore' end,
+          case when sec.seen_service_request_organizer(t.service_request_id) and (t.state <> 'won' or me.is_platform_admin) then 'delete' end,
+          case when sec.seen_service_request_organizer(t.service_request_id) and (t.state <> 'won' or me.is_platform_admin) then 'restore' end,
           case when strpos(me.org_admin, t.business_id::text) > 0 then 'view' end,
           case when strpos(me.org_admin, t.business_id::text) > 0 then 'decline' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'win' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'lose' end
-        ], null) as may from app.leads as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1",
+        ], null) as may from app.leads as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[
         Filter::new("needed_at", "t.needed_at", Kind::Time).nullable("t.needed_at"),
         Filter::new("state", "t.state", Kind::Enum(LeadState::WORDS)),

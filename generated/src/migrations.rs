@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "c48c8aac4afc5246973d5a445fb8bed37f5587996d9b3437348781c416322363c31a7499de902ba98f9678a1b60d503a",
+        checksum: "858fbd65692a2f0cbed51e9a8eeea595ccb73e07c05ff8daba1cdff8d5eefb97a48d5d57e12ad69755e0c3da132f075a",
     },
 ];

@@ -34,7 +34,7 @@ pub struct Organization {
     /// Whether Stripe pays out from the account.
     #[entity(private)]
     pub payouts_enabled: Option<bool>,
-    /// Whether the city has verified it.
+    /// Whether the city has verified it. A new name takes this back.
     pub verified: bool,
     /// Only approved organisations are public.
     pub state: OrganizationState,

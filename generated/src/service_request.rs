@@ -36,6 +36,7 @@ pub struct ServiceRequest {
     pub host_id: Uuid,
     pub event_id: Option<Uuid>,
     pub lead_count: i64,
+    pub won_count: i64,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -78,18 +79,21 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.category, t.description, t.budget_cents, t.currency, t.needed_at, t.state, t.city_id,
-    t.host_type, t.host_id, t.event_id, counts.lead_count::int8, t.version, t.created_at, t.updated_at"
+    t.host_type, t.host_id, t.event_id, counts.lead_count::int8, t.won_count::int8, t.version, t.created_at,
+    t.updated_at"
 } }
 
 #[rustfmt::skip]
 macro_rules! fresh { () => {
     "t.id, t.status, t.title, t.category, t.description, t.budget_cents, t.currency, t.needed_at, t.state, t.city_id,
-    t.host_type, t.host_id, t.event_id, 0::int8 as lead_count, t.version, t.created_at, t.updated_at"
+    t.host_type, t.host_id, t.event_id, 0::int8 as lead_count, t.won_count::int8, t.version, t.created_at,
+    t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_ORGANIZER: Rule = HoldsOf("orgAdmin", "host_id");
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_ORGANIZER), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_ORGANIZER);
+#[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Ref(&IS_ORGANIZER), Any(&[Compare(V::Column("won_count"), Op::Eq, V::Int(0)), Holds("platformAdmin")])]);
 #[rustfmt::skip] pub static CAN_SETTLE: Rule = Ref(&IS_ORGANIZER);
 #[rustfmt::skip] pub static CAN_CLOSE: Rule = Ref(&IS_ORGANIZER);
 #[rustfmt::skip] pub static CAN_REOPEN: Rule = Ref(&IS_ORGANIZER);
@@ -98,17 +102,17 @@ macro_rules! fresh { () => {
 pub static SERVICE_REQUEST: Resource = Resource {
     name: "service_request", plural: "service_requests", path: "service-requests", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: ServiceRequest::encode, create: Some(CreateServiceRequest::decode), update: Some(UpdateServiceRequest::decode), hooks: &["reopen"],
-    fixed: &["id", "status", "state", "city_id", "host_type", "host_id", "event_id", "version", "created_at", "updated_at", "object"], moving: &["lead_count", "allowed_actions", "still_archived"],
+    fixed: &["id", "status", "state", "city_id", "host_type", "host_id", "event_id", "version", "created_at", "updated_at", "object"], moving: &["lead_count", "won_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and strpos(me.org_admin, t.host_id::text) > 0 then 'update' end,
-          case when t.status = 'active' and strpos(me.org_admin, t.host_id::text) > 0 then 'delete' end,
+          case when t.status = 'active' and (strpos(me.org_admin, t.host_id::text) > 0 and (t.won_count = 0 or me.is_platform_admin)) then 'delete' end,
           case when t.status = 'active' and t.state = 'open' and strpos(me.org_admin, t.host_id::text) > 0 then 'settle' end,
           case when t.status = 'active' and t.state = 'open' and strpos(me.org_admin, t.host_id::text) > 0 then 'close' end,
           case when t.status = 'active' and t.state in ('closed', 'settled') and strpos(me.org_admin, t.host_id::text) > 0 then 'reopen' end
         ], null) as allowed_actions
-        from app.service_requests as t join counters.service_requests as counts on counts.id = t.id, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1"),
+        from app.service_requests as t join counters.service_requests as counts on counts.id = t.id, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.service_requests as t join counters.service_requests as counts on counts.id = t.id where t.id = $1"),
         list: concat!("select ", columns!(), " from app.service_requests as t join counters.service_requests as counts on counts.id = t.id"),
         ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select count(*) > 500 from (select unnest(sec.scopes_org_admin()) limit 501) as s)", sets: &["select unnest(sec.scopes_org_admin())"], by: &[("t.host_organization_id", Some(0)), ("t.host_community_id", Some(0)), ("t.host_business_id", Some(0)), ("t.host_institution_id", Some(0))] }),
@@ -130,15 +134,15 @@ pub static SERVICE_REQUEST: Resource = Resource {
         restore: "update app.service_requests as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'update' end,
-          case when strpos(me.org_admin, t.host_id::text) > 0 then 'delete' end,
-          case when strpos(me.org_admin, t.host_id::text) > 0 then 'restore' end,
+          case when strpos(me.org_admin, t.host_id::text) > 0 and (t.won_count = 0 or me.is_platform_admin) then 'delete' end,
+          case when strpos(me.org_admin, t.host_id::text) > 0 and (t.won_count = 0 or me.is_platform_admin) then 'restore' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'settle' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'close' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'reopen' end
-        ], null) as may from app.service_requests as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1",
+        ], null) as may from app.service_requests as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[
         Filter::new("category", "t.category", Kind::Enum(ServiceRequestCategory::WORDS)),
         Filter::new("needed_at", "t.needed_at", Kind::Time).nullable("t.needed_at"),

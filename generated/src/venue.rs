@@ -28,7 +28,7 @@ pub struct Venue {
     pub accessibility: Option<Vec<String>>,
     /// Free text in local time.
     pub opening_hours: Option<OpeningHours>,
-    /// Whether the city has verified it.
+    /// Whether the city has verified it. A new name takes this back.
     pub verified: bool,
     pub city_id: Uuid,
     pub owner_type: VenueOwnerType,

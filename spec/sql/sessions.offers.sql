@@ -176,8 +176,9 @@ create trigger community_members_without_role before update of state on app.comm
 
 -- A ban ends the offers of roles that the member has from the community, also declined ones, which can still be accepted:
 -- otherwise a member who is banned while an offer is open could become an administrator. Offers that are made after
--- the ban are meant. An offer that is being accepted at the same time is waited for, and stays if it was.
-create function app.ban_without_offers() returns trigger
+-- the ban are meant. An offer that is being accepted at the same time is waited for, and stays if it was. The end of a
+-- membership does the same, unless it is archived along with the community or the account and comes back with them.
+create function app.end_offers_of_member() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.role_assignments r set status = 'archived', archived_with = null
@@ -186,11 +187,13 @@ begin
   return null;
 end
 $$;
-alter function app.ban_without_offers() owner to <app>_counter;
-revoke execute on function app.ban_without_offers() from public;
+alter function app.end_offers_of_member() owner to <app>_counter;
+revoke execute on function app.end_offers_of_member() from public;
 
-create trigger community_members_without_offers after update of state on app.community_members
-  for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.ban_without_offers();
+create trigger community_members_without_offers after update of state, status on app.community_members
+  for each row when ((new.state = 'banned' and old.state <> 'banned')
+    or (new.status = 'archived' and old.status <> 'archived' and new.archived_with is null))
+  execute function app.end_offers_of_member();
 
 -- Whether a community, or what a role is held for, is suspended. Nobody is taken in then, as nothing else begins for what
 -- has ended (ADR 78): new offers are refused as references, and these triggers refuse the open ones until it is back. Hooks

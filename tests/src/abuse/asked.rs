@@ -45,6 +45,62 @@ async fn abuse_43_a_ban_ends_offers_of_roles() {
     }
 }
 
+/// Offers also end when the member leaves or is removed. They stay when the membership is archived along with the
+/// community. The negative control: without the trigger, a removed member becomes an administrator.
+#[tokio::test]
+async fn the_end_of_a_membership_ends_offers_of_roles() {
+    let server = TestServer::start().await;
+    let city = server.city("melbourne").await;
+    let (ada, binh) = (server.member("ada").await, server.member("binh").await);
+    let body = json!({"city_id": city, "name": "Choir", "join_policy": "open"});
+    let community = ada.client.post("/communities", body).await.expect(201).id();
+    let path = format!("/communities/{community}");
+    let offer = json!({"role": "orgAdmin", "user_id": binh.id, "scope_type": "community", "scope_id": community});
+    for (who, guarded, wanted) in [
+        ("member", true, 404),
+        ("staff", true, 404),
+        ("community", true, 200),
+        ("staff", false, 200),
+    ] {
+        let body = json!({"community_id": community, "user_id": binh.id});
+        let asked = binh.client.post("/community-members", body).await;
+        let membership = format!("/community-members/{}", asked.expect(201).id());
+        let join = format!("{membership}/join");
+        binh.client.act(&join).await.expect(200);
+        let offered = ada.client.post("/role-assignments", offer.clone()).await;
+        let role = format!("/role-assignments/{}", offered.expect(201).id());
+        if !guarded {
+            sqlx::raw_sql(
+                "alter table app.community_members disable trigger community_members_without_offers",
+            )
+            .execute(&mut server.superuser().await)
+            .await
+            .expect("switched off");
+        }
+        match who {
+            "community" => {
+                ada.client.delete(&path).await.expect(204);
+                let restore = format!("{path}/restore");
+                ada.client.act(&restore).await.expect(200);
+            }
+            "staff" => {
+                ada.client.delete(&membership).await.expect(204);
+            }
+            _ => {
+                binh.client.delete(&membership).await.expect(204);
+            }
+        }
+        let accepted = binh.client.act(&format!("{role}/accept")).await;
+        let status = accepted.expect(wanted).status;
+        if status == 200 {
+            ada.client.delete(&role).await.expect(204);
+        }
+        if who == "community" {
+            binh.client.delete(&membership).await.expect(204);
+        }
+    }
+}
+
 /// Members who have asked to join see no more of a community that becomes private than strangers do, until they are
 /// approved. Those who are invited see what they are invited to.
 #[tokio::test]

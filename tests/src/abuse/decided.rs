@@ -141,3 +141,65 @@ async fn a_handle_that_is_taken_meanwhile_keeps_nobody_away() {
         "the_longest_handle_of_them_all"
     );
 }
+
+/// A city verifies a profile with a certain name: a new one takes that back, other changes don't. All kinds of profiles
+/// that can be verified, from the model. The negative control: without the trigger the mark goes on to the new name.
+#[tokio::test]
+async fn a_new_name_takes_back_that_a_profile_is_verified() {
+    let server = TestServer::demo().await;
+    let paula = server.sign_in(PEOPLE[0].id).await;
+    let mut conn = server.superuser().await;
+    let mut tried = 0;
+    for entity in &model().entities {
+        let has = |name: &str| entity.fields.iter().any(|field| field.name == name);
+        if !has("verified") {
+            continue;
+        }
+        tried += 1;
+        let table = &entity.plural;
+        let row: Uuid = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "update app.{table} set verified = true where id = (
+               select id from app.{table} where status = 'active' order by id limit 1) returning id"
+        )))
+        .fetch_one(&mut *conn)
+        .await
+        .expect("a profile");
+        // Whoever may change it: its own administrator.
+        if matches!(&**table, "institutions") {
+            server
+                .grant(
+                    &paula,
+                    "cityAdmin",
+                    Some(("city", server.city("melbourne").await)),
+                )
+                .await;
+        }
+        server
+            .grant(&paula, "orgAdmin", Some((&*entity.name, row)))
+            .await;
+        let path = format!("/{}/{row}", table.replace('_', "-"));
+        let change = async |body: Value| -> Value {
+            let etag = paula.client.get(&path).await.expect(200).etag();
+            let changed = paula.client.patch(&path, &etag, body).await;
+            changed.expect(200).json["verified"].clone()
+        };
+        let same = paula.client.get(&path).await.expect(200).json["name"].clone();
+        let harmless =
+            json!({"name": same, "social_links": {"website": "https://example.org/other"}});
+        assert_eq!(change(harmless).await, true, "{table}");
+        assert_eq!(
+            change(json!({"name": "City Council"})).await,
+            false,
+            "{table}"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "update app.{table} set verified = true where id = '{row}';
+             alter table app.{table} disable trigger {table}_verified_by_name"
+        )))
+        .execute(&mut *conn)
+        .await
+        .expect("switched off");
+        assert_eq!(change(json!({"name": "Town Hall"})).await, true, "{table}");
+    }
+    assert_eq!(tried, 5);
+}

@@ -115,3 +115,43 @@ async fn quotes_of_a_request_whose_time_is_over_rest() {
         .await;
     market.accept(&quotes[0]).await.expect(200);
 }
+
+/// What was agreed stays visible to the other side: the organiser can't archive the request or the lead of an accepted
+/// quote, and so not the fee that is owed for it. The negative control: with another quote's lead it works.
+#[tokio::test]
+async fn what_was_agreed_is_not_archived_by_one_side() {
+    let market = Market::new().await;
+    let request = market.request().await;
+    market.leads(&request, 3).await;
+    let quotes = market.quotes(&request).await;
+    market.accept(&quotes[0]).await.expect(200);
+    let olga = &market.olga.client;
+    let path = format!("/service-requests/{request}");
+    let seen = olga.get(&path).await.expect(200).json;
+    assert_eq!(seen["won_count"], 1);
+    let leads = market.of(&market.olga, "leads", &request).await;
+    assert_eq!(leads.len(), 3);
+    for lead in &leads {
+        let archived = olga
+            .delete(&format!("/leads/{}", lead["id"].as_str().expect("an id")))
+            .await;
+        let wanted = if lead["state"] == "won" { 409 } else { 204 };
+        archived.expect(wanted);
+    }
+    olga.delete(&path).await.expect(409);
+    // Also once it is open again.
+    olga.act(&format!("{path}/reopen")).await.expect(200);
+    olga.delete(&path).await.expect(409);
+    let (printer, _) = &market.printers[0];
+    let quote = format!("/quotes/{}", quotes[0]);
+    printer.client.get(&quote).await.expect(200);
+
+    // A business can be archived whatever it has agreed, and what was agreed comes back with it.
+    let business = format!("/businesses/{}", market.printers[0].1);
+    printer.client.delete(&business).await.expect(204);
+    printer.client.get(&quote).await.expect(404);
+    let restore = format!("{business}/restore");
+    printer.client.act(&restore).await.expect(200);
+    let agreed = printer.client.get(&quote).await.expect(200).json;
+    assert_eq!(agreed["state"], "accepted");
+}

@@ -108,7 +108,10 @@ async fn od4_a_low_priority_stays_when_a_member_joins_again() {
         let again = join(&stage, member, Some(kind)).await.expect(201).id();
         assert_eq!(priority(&again).await, kept);
         // What the host decides later counts.
-        for entry in [&again, &join(&stage, member, Some(other)).await.expect(201).id()] {
+        for entry in [
+            &again,
+            &join(&stage, member, Some(other)).await.expect(201).id(),
+        ] {
             prefer(&stage.olga, entry, 0).await.expect(200);
             leave(member, entry).await;
         }
