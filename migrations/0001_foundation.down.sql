@@ -733,6 +733,8 @@ drop trigger users_without_places on app.users;
 
 drop trigger community_members_without_places on app.community_members;
 
+drop trigger "00_end_replaced_roles" on app.users;
+
 drop trigger role_assignments_name_scope on app.role_assignments;
 
 drop trigger role_assignments_live_scope on app.role_assignments;
@@ -1964,6 +1966,8 @@ drop function app.end_places_of_banned();
 drop function app.may_receive(uuid,uuid);
 
 drop function app.may_order_tickets(uuid,uuid);
+
+drop function app.end_replaced_roles();
 
 drop function app.name_scope();
 

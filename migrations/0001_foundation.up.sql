@@ -975,6 +975,7 @@ create table app.businesses (
   payouts_enabled boolean default false not null,
   verified boolean default false not null,
   state text default 'pending' not null,
+  was_rejected boolean default false not null,
   archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -991,6 +992,7 @@ comment on column app.businesses.charges_enabled is 'Whether the Stripe account 
 comment on column app.businesses.payouts_enabled is 'Whether Stripe pays out from the account.';
 comment on column app.businesses.verified is 'Whether the city has verified it. A new name takes this back.';
 comment on column app.businesses.state is 'Only approved businesses are public.';
+comment on column app.businesses.was_rejected is 'Whether it was rejected and has not been approved since. Until then it can begin nothing new, also while it is `pending` again.';
 alter table app.businesses owner to culturepass_owner;
 alter table app.businesses enable row level security;
 alter table app.businesses force row level security;
@@ -2111,6 +2113,7 @@ create table app.organizations (
   payouts_enabled boolean default false not null,
   verified boolean default false not null,
   state text default 'pending' not null,
+  was_rejected boolean default false not null,
   archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -2127,6 +2130,7 @@ comment on column app.organizations.charges_enabled is 'Whether the Stripe accou
 comment on column app.organizations.payouts_enabled is 'Whether Stripe pays out from the account.';
 comment on column app.organizations.verified is 'Whether the city has verified it. A new name takes this back.';
 comment on column app.organizations.state is 'Only approved organisations are public.';
+comment on column app.organizations.was_rejected is 'Whether it was rejected and has not been approved since. Until then it can begin nothing new, also while it is `pending` again.';
 alter table app.organizations owner to culturepass_owner;
 alter table app.organizations enable row level security;
 alter table app.organizations force row level security;
@@ -8889,6 +8893,9 @@ begin
   if v_action not in ('approve', 'reject', 'resubmit') and new.state is distinct from old.state then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
+  if v_action not in ('approve', 'reject') and new.was_rejected is distinct from old.was_rejected then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
   if v_action not in ('verify', 'unverify') and new.verified is distinct from old.verified then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
@@ -8921,12 +8928,18 @@ begin
       if new.state <> 'approved' then
         raise exception 'not this state' using errcode = '42501';
       end if;
+      if new.was_rejected is distinct from false then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
     when 'reject' then
       if old.state not in ('pending', 'approved') then
         raise exception 'not from this state' using errcode = '23514', constraint = 'businesses_reject_from';
       end if;
       if new.state <> 'rejected' then
         raise exception 'not this state' using errcode = '42501';
+      end if;
+      if new.was_rejected is distinct from true then
+        raise exception 'not this value' using errcode = '42501';
       end if;
       if sec.reason() is null then
         raise exception 'a reason is required' using errcode = '23514', constraint = 'businesses_reject_reason';
@@ -9315,7 +9328,8 @@ begin
       'charges_enabled', case when new.charges_enabled is not null then '•' end,
       'payouts_enabled', case when new.payouts_enabled is not null then '•' end,
       'verified', new.verified,
-      'state', new.state
+      'state', new.state,
+      'was_rejected', new.was_rejected
     ));
     if new.social_links is not null then
       v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(null, new.social_links));
@@ -9378,6 +9392,9 @@ begin
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.was_rejected is distinct from old.was_rejected then
+      v_changed := v_changed || jsonb_build_object('was_rejected', jsonb_build_array(old.was_rejected, new.was_rejected));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -12718,7 +12735,9 @@ begin
     select array_remove(array[
       case when t.user_id = sec.uid()
         and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id or t.state = 'unbanned') then 'join' end,
-      case when t.added_by_id = t.user_id and sec.seen_community_staff(t.community_id) then 'approve' end
+      case when t.added_by_id = t.user_id
+        and sec.seen_community_staff(t.community_id)
+        and ((t.user_id = sec.uid()) is not true or sec.seen_community_admin(t.community_id)) then 'approve' end
     ], null)
     from app.community_members t where t.id = p_id
   );
@@ -12758,7 +12777,10 @@ begin
     when 'join' then t.status = 'active'
       and t.user_id = sec.uid()
       and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id or t.state = 'unbanned')
-    when 'approve' then t.status = 'active' and t.added_by_id = t.user_id and sec.seen_community_staff(t.community_id)
+    when 'approve' then t.status = 'active'
+      and t.added_by_id = t.user_id
+      and sec.seen_community_staff(t.community_id)
+      and ((t.user_id = sec.uid()) is not true or sec.seen_community_admin(t.community_id))
     when 'ban' then t.status = 'active'
       and sec.seen_community_staff(t.community_id)
       and sec.outranks(t.user_id, t.community_id)
@@ -12910,7 +12932,8 @@ begin
   end if;
   case v_action
     when 'update' then
-      if new.role is distinct from old.role and (sec.seen_community_staff(old.community_id)) is not true then
+      if new.role is distinct from old.role
+        and (sec.seen_community_staff(old.community_id) and (old.user_id = sec.uid()) is not true) is not true then
         v_refused := array_append(v_refused, 'role');
       end if;
       if v_refused <> '{}' then
@@ -12977,7 +13000,8 @@ create function app.community_members_guard_insert() returns trigger
 declare
   v_refused text[] := '{}';
 begin
-  if new.role <> 'member' and (sec.seen_community_staff(new.community_id)) is not true then
+  if new.role <> 'member'
+    and (sec.seen_community_staff(new.community_id) and (new.user_id = sec.uid()) is not true) is not true then
     v_refused := array_append(v_refused, 'role');
   end if;
   if v_refused <> '{}' then
@@ -18660,7 +18684,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and sec.seen_service_request_organizer(t.service_request_id)
-        and (t.state <> 'won' or sec.is_platform_admin())
+        and ((t.state in ('won', 'declined')) is not true or sec.is_platform_admin())
       )
     )
   );
@@ -18689,10 +18713,10 @@ begin
     when 'update' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
     when 'archive' then t.status = 'active'
       and sec.seen_service_request_organizer(t.service_request_id)
-      and (t.state <> 'won' or sec.is_platform_admin())
+      and ((t.state in ('won', 'declined')) is not true or sec.is_platform_admin())
     when 'restore' then t.status = 'archived'
       and sec.seen_service_request_organizer(t.service_request_id)
-      and (t.state <> 'won' or sec.is_platform_admin())
+      and ((t.state in ('won', 'declined')) is not true or sec.is_platform_admin())
     when 'view' then t.status = 'active' and strpos(sec.held_org_admin(), t.business_id::text) > 0
     when 'decline' then t.status = 'active' and strpos(sec.held_org_admin(), t.business_id::text) > 0
     when 'win' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
@@ -18713,7 +18737,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and sec.seen_service_request_organizer(t.service_request_id)
-        and (t.state <> 'won' or sec.is_platform_admin())
+        and ((t.state in ('won', 'declined')) is not true or sec.is_platform_admin())
       )
     );
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
@@ -18755,7 +18779,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and sec.seen_service_request_organizer(t.service_request_id)
-        and (t.state <> 'won' or sec.is_platform_admin())
+        and ((t.state in ('won', 'declined')) is not true or sec.is_platform_admin())
       )
     );
   return coalesce(v_answer, false);
@@ -19028,7 +19052,7 @@ begin
   where t.status = 'archived'
     and t.id < p_before
     and t.service_request_id in (select sec.mine_service_request_organizer())
-    and (t.state <> 'won' or (select sec.is_platform_admin()))
+    and ((t.state in ('won', 'declined')) is not true or (select sec.is_platform_admin()))
   order by t.id desc
   limit p_limit;
 end
@@ -21385,6 +21409,9 @@ begin
   if v_action not in ('approve', 'reject', 'resubmit') and new.state is distinct from old.state then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
+  if v_action not in ('approve', 'reject') and new.was_rejected is distinct from old.was_rejected then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
   if v_action not in ('verify', 'unverify') and new.verified is distinct from old.verified then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
@@ -21417,12 +21444,18 @@ begin
       if new.state <> 'approved' then
         raise exception 'not this state' using errcode = '42501';
       end if;
+      if new.was_rejected is distinct from false then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
     when 'reject' then
       if old.state not in ('pending', 'approved') then
         raise exception 'not from this state' using errcode = '23514', constraint = 'organizations_reject_from';
       end if;
       if new.state <> 'rejected' then
         raise exception 'not this state' using errcode = '42501';
+      end if;
+      if new.was_rejected is distinct from true then
+        raise exception 'not this value' using errcode = '42501';
       end if;
       if sec.reason() is null then
         raise exception 'a reason is required' using errcode = '23514', constraint = 'organizations_reject_reason';
@@ -21794,7 +21827,8 @@ begin
       'charges_enabled', case when new.charges_enabled is not null then '•' end,
       'payouts_enabled', case when new.payouts_enabled is not null then '•' end,
       'verified', new.verified,
-      'state', new.state
+      'state', new.state,
+      'was_rejected', new.was_rejected
     ));
     if new.social_links is not null then
       v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(null, new.social_links));
@@ -21848,6 +21882,9 @@ begin
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.was_rejected is distinct from old.was_rejected then
+      v_changed := v_changed || jsonb_build_object('was_rejected', jsonb_build_array(old.was_rejected, new.was_rejected));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -23973,40 +24010,47 @@ begin
     when 'read' then true
     when 'update' then t.status = 'active'
       and (
-        t.reviewer_id = sec.uid()
+        (
+          t.reviewer_id = sec.uid()
+          and (
+            (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+            or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+            or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+            or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+          )
+        )
         or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
         or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
         or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
         or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
       )
     when 'archive' then t.status = 'active' and t.reviewer_id = sec.uid()
-    when 'restore' then t.status = 'archived' and t.reviewer_id = sec.uid()
+    when 'restore' then t.status = 'archived'
+      and t.reviewer_id = sec.uid()
+      and (
+        (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+        or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+        or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+        or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+      )
     when 'suspend' then t.status = 'active'
       and (
-        (
-          (
-            (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
-            or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
-            or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
-            or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
-          )
-          and (t.reviewer_id = sec.uid()) is not true
-        )
+        (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
         or sec.is_platform_admin()
       )
+      and (t.reviewer_id = sec.uid()) is not true
     when 'unsuspend' then t.status = 'suspended'
       and (
-        (
-          (
-            (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
-            or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
-            or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
-            or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
-          )
-          and (t.reviewer_id = sec.uid()) is not true
-        )
+        (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
         or sec.is_platform_admin()
       )
+      and (t.reviewer_id = sec.uid()) is not true
   end into v_answer
   from app.reviews t
   where t.id = p_id
@@ -24029,15 +24073,23 @@ begin
       or (
         t.status = 'suspended'
         and (
-          t.reviewer_id = sec.uid()
-          or sec.is_platform_admin()
+          (
+            t.reviewer_id = sec.uid()
+            and (
+              (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+            )
+          )
           or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
           or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
           or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
           or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
           or (
             (
-              (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+              sec.is_platform_admin()
+              or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
               or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
               or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
               or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
@@ -24092,15 +24144,23 @@ begin
       or (
         t.status = 'suspended'
         and (
-          t.reviewer_id = sec.uid()
-          or sec.is_platform_admin()
+          (
+            t.reviewer_id = sec.uid()
+            and (
+              (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+            )
+          )
           or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
           or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
           or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
           or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
           or (
             (
-              (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+              sec.is_platform_admin()
+              or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
               or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
               or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
               or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
@@ -24133,10 +24193,24 @@ begin
   end if;
   case v_action
     when 'update' then
-      if new.rating is distinct from old.rating and (old.reviewer_id = sec.uid()) is not true then
+      if new.rating is distinct from old.rating
+        and (old.reviewer_id = sec.uid()
+          and (
+            (old.entity_type = 'organization' and sec.seen_organization_not_admin(old.entity_id))
+            or (old.entity_type = 'business' and sec.seen_business_not_admin(old.entity_id))
+            or (old.entity_type = 'venue' and sec.seen_venue_not_admin(old.entity_id))
+            or (old.entity_type = 'community' and sec.seen_community_not_admin(old.entity_id))
+          )) is not true then
         v_refused := array_append(v_refused, 'rating');
       end if;
-      if new.comment is distinct from old.comment and (old.reviewer_id = sec.uid()) is not true then
+      if new.comment is distinct from old.comment
+        and (old.reviewer_id = sec.uid()
+          and (
+            (old.entity_type = 'organization' and sec.seen_organization_not_admin(old.entity_id))
+            or (old.entity_type = 'business' and sec.seen_business_not_admin(old.entity_id))
+            or (old.entity_type = 'venue' and sec.seen_venue_not_admin(old.entity_id))
+            or (old.entity_type = 'community' and sec.seen_community_not_admin(old.entity_id))
+          )) is not true then
         v_refused := array_append(v_refused, 'comment');
       end if;
       if new.reply is distinct from old.reply
@@ -24179,10 +24253,24 @@ create function app.reviews_guard_insert() returns trigger
 declare
   v_refused text[] := '{}';
 begin
-  if new.rating is not null and (new.reviewer_id = sec.uid()) is not true then
+  if new.rating is not null
+    and (new.reviewer_id = sec.uid()
+      and (
+        (new.entity_type = 'organization' and sec.seen_organization_not_admin(new.entity_id))
+        or (new.entity_type = 'business' and sec.seen_business_not_admin(new.entity_id))
+        or (new.entity_type = 'venue' and sec.seen_venue_not_admin(new.entity_id))
+        or (new.entity_type = 'community' and sec.seen_community_not_admin(new.entity_id))
+      )) is not true then
     v_refused := array_append(v_refused, 'rating');
   end if;
-  if new.comment is not null and (new.reviewer_id = sec.uid()) is not true then
+  if new.comment is not null
+    and (new.reviewer_id = sec.uid()
+      and (
+        (new.entity_type = 'organization' and sec.seen_organization_not_admin(new.entity_id))
+        or (new.entity_type = 'business' and sec.seen_business_not_admin(new.entity_id))
+        or (new.entity_type = 'venue' and sec.seen_venue_not_admin(new.entity_id))
+        or (new.entity_type = 'community' and sec.seen_community_not_admin(new.entity_id))
+      )) is not true then
     v_refused := array_append(v_refused, 'comment');
   end if;
   if new.reply is not null
@@ -24271,7 +24359,15 @@ create function app.archived_reviews(p_before uuid, p_limit int) returns setof u
 begin
   return query
   select t.id from app.reviews t
-  where t.status = 'archived' and t.id < p_before and t.reviewer_id = (select sec.uid())
+  where t.status = 'archived'
+    and t.id < p_before
+    and t.reviewer_id = (select sec.uid())
+    and (
+      (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+      or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+      or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+      or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+    )
   order by t.id desc
   limit p_limit;
 end
@@ -24606,6 +24702,11 @@ begin
             or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
             or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
             or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+            or (t.scope_type = 'organization' and sec.seen_organization_admin(t.scope_id))
+            or (t.scope_type = 'business' and sec.seen_business_admin(t.scope_id))
+            or (t.scope_type = 'community' and sec.seen_community_admin(t.scope_id))
+            or (t.scope_type = 'institution' and sec.seen_institution_admin(t.scope_id))
+            or (t.scope_type = 'venue' and sec.seen_venue_admin(t.scope_id))
           )
         )
       )
@@ -24628,6 +24729,11 @@ begin
           or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
           or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
           or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+          or (t.scope_type = 'organization' and sec.seen_organization_admin(t.scope_id))
+          or (t.scope_type = 'business' and sec.seen_business_admin(t.scope_id))
+          or (t.scope_type = 'community' and sec.seen_community_admin(t.scope_id))
+          or (t.scope_type = 'institution' and sec.seen_institution_admin(t.scope_id))
+          or (t.scope_type = 'venue' and sec.seen_venue_admin(t.scope_id))
         )
       )
       or (
@@ -24647,6 +24753,11 @@ begin
               or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
               or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
               or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+              or (t.scope_type = 'organization' and sec.seen_organization_admin(t.scope_id))
+              or (t.scope_type = 'business' and sec.seen_business_admin(t.scope_id))
+              or (t.scope_type = 'community' and sec.seen_community_admin(t.scope_id))
+              or (t.scope_type = 'institution' and sec.seen_institution_admin(t.scope_id))
+              or (t.scope_type = 'venue' and sec.seen_venue_admin(t.scope_id))
             )
           )
         )
@@ -24687,6 +24798,11 @@ begin
           or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
           or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
           or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+          or (t.scope_type = 'organization' and sec.seen_organization_admin(t.scope_id))
+          or (t.scope_type = 'business' and sec.seen_business_admin(t.scope_id))
+          or (t.scope_type = 'community' and sec.seen_community_admin(t.scope_id))
+          or (t.scope_type = 'institution' and sec.seen_institution_admin(t.scope_id))
+          or (t.scope_type = 'venue' and sec.seen_venue_admin(t.scope_id))
         )
       )
   end into v_answer
@@ -24706,6 +24822,11 @@ begin
           or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
           or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
           or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+          or (t.scope_type = 'organization' and sec.seen_organization_admin(t.scope_id))
+          or (t.scope_type = 'business' and sec.seen_business_admin(t.scope_id))
+          or (t.scope_type = 'community' and sec.seen_community_admin(t.scope_id))
+          or (t.scope_type = 'institution' and sec.seen_institution_admin(t.scope_id))
+          or (t.scope_type = 'venue' and sec.seen_venue_admin(t.scope_id))
         )
       )
       or (
@@ -24725,6 +24846,11 @@ begin
               or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
               or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
               or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+              or (t.scope_type = 'organization' and sec.seen_organization_admin(t.scope_id))
+              or (t.scope_type = 'business' and sec.seen_business_admin(t.scope_id))
+              or (t.scope_type = 'community' and sec.seen_community_admin(t.scope_id))
+              or (t.scope_type = 'institution' and sec.seen_institution_admin(t.scope_id))
+              or (t.scope_type = 'venue' and sec.seen_venue_admin(t.scope_id))
             )
           )
         )
@@ -24890,6 +25016,11 @@ begin
           or (new.scope_type = 'community' and sec.seen_community_city_admin(new.scope_id))
           or (new.scope_type = 'institution' and sec.seen_institution_city_admin(new.scope_id))
           or (new.scope_type = 'venue' and sec.seen_venue_city_admin(new.scope_id))
+          or (new.scope_type = 'organization' and sec.seen_organization_admin(new.scope_id))
+          or (new.scope_type = 'business' and sec.seen_business_admin(new.scope_id))
+          or (new.scope_type = 'community' and sec.seen_community_admin(new.scope_id))
+          or (new.scope_type = 'institution' and sec.seen_institution_admin(new.scope_id))
+          or (new.scope_type = 'venue' and sec.seen_venue_admin(new.scope_id))
         )
       )
     )
@@ -31707,6 +31838,11 @@ begin
               or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
               or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
               or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+              or (t.scope_type = 'organization' and sec.seen_organization_admin(t.scope_id))
+              or (t.scope_type = 'business' and sec.seen_business_admin(t.scope_id))
+              or (t.scope_type = 'community' and sec.seen_community_admin(t.scope_id))
+              or (t.scope_type = 'institution' and sec.seen_institution_admin(t.scope_id))
+              or (t.scope_type = 'venue' and sec.seen_venue_admin(t.scope_id))
             )
           )
         )
@@ -31800,7 +31936,7 @@ begin
             t.status = 'archived'
             and sec.show_archived()
             and t.service_request_id in (select sec.mine_service_request_organizer())
-            and (t.state <> 'won' or (select sec.is_platform_admin()))
+            and ((t.state in ('won', 'declined')) is not true or (select sec.is_platform_admin()))
           )
         )
       limit 501
@@ -31826,7 +31962,7 @@ begin
           or (
             t.status = 'archived'
             and sec.show_archived()
-            and (t.state <> 'won' or (select sec.is_platform_admin()))
+            and ((t.state in ('won', 'declined')) is not true or (select sec.is_platform_admin()))
           )
         )
       limit 501
@@ -32407,7 +32543,7 @@ begin
       or (
         t.status = 'archived'
         and sec.show_archived()
-        and (t.state <> 'won' or (select sec.is_platform_admin()))
+        and ((t.state in ('won', 'declined')) is not true or (select sec.is_platform_admin()))
       )
     );
 end
@@ -32430,7 +32566,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and t.service_request_id in (select sec.mine_service_request_organizer())
-        and (t.state <> 'won' or (select sec.is_platform_admin()))
+        and ((t.state in ('won', 'declined')) is not true or (select sec.is_platform_admin()))
       )
     );
 end
@@ -33832,7 +33968,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and sec.seen_service_request_organizer(t.service_request_id)
-        and (t.state <> 'won' or sec.is_platform_admin())
+        and ((t.state in ('won', 'declined')) is not true or sec.is_platform_admin())
       )
     )
   );
@@ -33853,7 +33989,11 @@ begin
     and (
       t.status = 'active'
       or t.status = 'suspended'
-      or (t.status = 'archived' and sec.show_archived() and (t.state <> 'won' or sec.is_platform_admin()))
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and ((t.state in ('won', 'declined')) is not true or sec.is_platform_admin())
+      )
     )
   );
 end
@@ -33877,7 +34017,7 @@ begin
         t.status = 'archived'
         and sec.show_archived()
         and sec.seen_service_request_organizer(t.service_request_id)
-        and (t.state <> 'won' or sec.is_platform_admin())
+        and ((t.state in ('won', 'declined')) is not true or sec.is_platform_admin())
       )
     )
   );
@@ -35505,8 +35645,8 @@ begin
     -- A host prepares drafts before it is submitted again.
     when p_table in ('ticket_types', 'promo_codes') then exists (
       select from app.events e where e.id = p_of and not app.host_is_live(e.host_id) and not (e.state = 'draft' and (
-        exists (select from app.organizations h where h.id = e.host_id and h.state = 'rejected' and h.status = 'active')
-        or exists (select from app.businesses h where h.id = e.host_id and h.state = 'rejected' and h.status = 'active'))))
+        exists (select from app.organizations h where h.id = e.host_id and h.was_rejected and h.status = 'active')
+        or exists (select from app.businesses h where h.id = e.host_id and h.was_rejected and h.status = 'active'))))
     when p_table in ('leads', 'service_requests') then exists (
       select from app.service_requests r where r.id = p_of and not app.host_is_live(r.host_id))
     when p_table = 'quotes' then exists (
@@ -36294,8 +36434,8 @@ grant execute on function app.is_shown(uuid) to culturepass_authz, culturepass_j
 create function app.host_is_live(p_host uuid) returns boolean
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  return exists (select from app.organizations x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
-    or exists (select from app.businesses x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
+  return exists (select from app.organizations x where x.id = p_host and not x.was_rejected and x.state <> 'rejected' and x.status = 'active')
+    or exists (select from app.businesses x where x.id = p_host and not x.was_rejected and x.state <> 'rejected' and x.status = 'active')
     or exists (select from app.communities x where x.id = p_host and x.status = 'active')
     or exists (select from app.institutions x where x.id = p_host and x.status = 'active');
 end
@@ -37379,6 +37519,20 @@ end
 $$;
 alter function app.name_scope() owner to culturepass_authz;
 revoke execute on function app.name_scope() from public;
+
+create function app.end_replaced_roles() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update app.role_assignments r set archived_with = null
+  where r.user_id = new.id and r.archived_with = new.id and r.status = 'archived' and exists (
+    select from app.role_assignments o
+    where o.role = r.role and o.scope_id is not distinct from r.scope_id and o.user_id <> new.id
+      and o.state = 'accepted' and o.status <> 'archived');
+  return null;
+end
+$$;
+alter function app.end_replaced_roles() owner to culturepass_counter;
+revoke execute on function app.end_replaced_roles() from public;
 
 create function app.may_order_tickets(p_event uuid, p_user uuid) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -40346,8 +40500,8 @@ create trigger businesses_archived
   for each row execute function sec.keep_status();
 
 create trigger businesses_stamp
-  before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
-  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.website is distinct from old.website or new.contact_email is distinct from old.contact_email or new.phone is distinct from old.phone or new.location::text is distinct from old.location::text or new.price_band is distinct from old.price_band or new.stripe_account_id is distinct from old.stripe_account_id or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.verified is distinct from old.verified or new.state is distinct from old.state))
+  before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state, was_rejected on app.businesses
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.website is distinct from old.website or new.contact_email is distinct from old.contact_email or new.phone is distinct from old.phone or new.location::text is distinct from old.location::text or new.price_band is distinct from old.price_band or new.stripe_account_id is distinct from old.stripe_account_id or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.verified is distinct from old.verified or new.state is distinct from old.state or new.was_rejected is distinct from old.was_rejected))
   execute function sec.stamp();
 
 create trigger businesses_live
@@ -40356,7 +40510,7 @@ create trigger businesses_live
   execute function sec.live_and_open();
 
 create trigger businesses_guard
-  before update of status, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, state, verified on app.businesses
+  before update of status, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, state, was_rejected, verified on app.businesses
   for each row when (current_user = 'culturepass_app')
   execute function app.businesses_guard();
 
@@ -40381,7 +40535,7 @@ create trigger businesses_quota
   for each statement execute function requests.count_created('business', '10');
 
 create trigger businesses_audit
-  after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
+  after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state, was_rejected on app.businesses
   for each row execute function audit.record_businesses();
 
 create trigger businesses_emit_approve
@@ -41456,8 +41610,8 @@ create trigger organizations_archived
   for each row execute function sec.keep_status();
 
 create trigger organizations_stamp
-  before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
-  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.legal_name is distinct from old.legal_name or new.website is distinct from old.website or new.contact_email is distinct from old.contact_email or new.stripe_account_id is distinct from old.stripe_account_id or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.verified is distinct from old.verified or new.state is distinct from old.state))
+  before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state, was_rejected on app.organizations
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.legal_name is distinct from old.legal_name or new.website is distinct from old.website or new.contact_email is distinct from old.contact_email or new.stripe_account_id is distinct from old.stripe_account_id or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.verified is distinct from old.verified or new.state is distinct from old.state or new.was_rejected is distinct from old.was_rejected))
   execute function sec.stamp();
 
 create trigger organizations_live
@@ -41466,7 +41620,7 @@ create trigger organizations_live
   execute function sec.live_and_open();
 
 create trigger organizations_guard
-  before update of status, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, state, verified on app.organizations
+  before update of status, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, state, was_rejected, verified on app.organizations
   for each row when (current_user = 'culturepass_app')
   execute function app.organizations_guard();
 
@@ -41491,7 +41645,7 @@ create trigger organizations_quota
   for each statement execute function requests.count_created('organization', '10');
 
 create trigger organizations_audit
-  after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
+  after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state, was_rejected on app.organizations
   for each row execute function audit.record_organizations();
 
 create trigger organizations_emit_approve
@@ -42581,8 +42735,13 @@ create trigger role_assignments_name_scope before insert on app.role_assignments
   for each row when (new.scope_id is not null)
   execute function app.name_scope();
 
-create trigger community_members_without_places after update of state on app.community_members
-  for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.end_places_of_banned();
+create trigger "00_end_replaced_roles" after update of status on app.users
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.end_replaced_roles();
+
+create trigger community_members_without_places after update of state, status on app.community_members
+  for each row when ((new.state = 'banned' and old.state <> 'banned') or (new.status = 'archived' and old.status <> 'archived'))
+  execute function app.end_places_of_banned();
 
 create trigger users_without_places after update of status on app.users
   for each row when (old.status = 'active' and new.status = 'suspended') execute function app.end_places_of_suspended();
@@ -42865,8 +43024,12 @@ create policy businesses_update on app.businesses for update to culturepass_app
       when 'restore' then (businesses.status = 'archived') is not true
       when 'suspend' then businesses.status = 'suspended'
       when 'unsuspend' then businesses.status = 'active'
-      when 'approve' then businesses.status = 'active' and businesses.state = 'approved'
-      when 'reject' then businesses.status = 'active' and businesses.state = 'rejected'
+      when 'approve' then businesses.status = 'active'
+        and businesses.state = 'approved'
+        and businesses.was_rejected is not distinct from false
+      when 'reject' then businesses.status = 'active'
+        and businesses.state = 'rejected'
+        and businesses.was_rejected is not distinct from true
       when 'resubmit' then businesses.status = 'active' and businesses.state = 'pending'
       when 'verify' then businesses.status = 'active' and businesses.verified is not distinct from true
       when 'unverify' then businesses.status = 'active' and businesses.verified is not distinct from false
@@ -43422,6 +43585,10 @@ create policy community_members_update on app.community_members for update to cu
       when 'approve' then community_members.status = 'active'
         and community_members.added_by_id = community_members.user_id
         and sec.seen_community_staff(community_members.community_id)
+        and (
+          (community_members.user_id = sec.uid()) is not true
+          or sec.seen_community_admin(community_members.community_id)
+        )
       when 'ban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
         and sec.outranks(community_members.user_id, community_members.community_id)
@@ -44242,7 +44409,7 @@ create policy leads_select on app.leads for select to culturepass_app
       leads.status = 'archived'
       and sec.show_archived()
       and sec.seen_service_request_organizer(leads.service_request_id)
-      and (leads.state <> 'won' or sec.is_platform_admin())
+      and ((leads.state in ('won', 'declined')) is not true or sec.is_platform_admin())
     )
   );
 
@@ -44259,10 +44426,10 @@ create policy leads_update on app.leads for update to culturepass_app
       when 'update' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
       when 'archive' then leads.status = 'active'
         and sec.seen_service_request_organizer(leads.service_request_id)
-        and (leads.state <> 'won' or sec.is_platform_admin())
+        and ((leads.state in ('won', 'declined')) is not true or sec.is_platform_admin())
       when 'restore' then leads.status = 'archived'
         and sec.seen_service_request_organizer(leads.service_request_id)
-        and (leads.state <> 'won' or sec.is_platform_admin())
+        and ((leads.state in ('won', 'declined')) is not true or sec.is_platform_admin())
       when 'view' then leads.status = 'active' and strpos(sec.held_org_admin(), leads.business_id::text) > 0
       when 'decline' then leads.status = 'active' and strpos(sec.held_org_admin(), leads.business_id::text) > 0
       when 'win' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
@@ -44789,8 +44956,12 @@ create policy organizations_update on app.organizations for update to culturepas
       when 'restore' then (organizations.status = 'archived') is not true
       when 'suspend' then organizations.status = 'suspended'
       when 'unsuspend' then organizations.status = 'active'
-      when 'approve' then organizations.status = 'active' and organizations.state = 'approved'
-      when 'reject' then organizations.status = 'active' and organizations.state = 'rejected'
+      when 'approve' then organizations.status = 'active'
+        and organizations.state = 'approved'
+        and organizations.was_rejected is not distinct from false
+      when 'reject' then organizations.status = 'active'
+        and organizations.state = 'rejected'
+        and organizations.was_rejected is not distinct from true
       when 'resubmit' then organizations.status = 'active' and organizations.state = 'pending'
       when 'verify' then organizations.status = 'active' and organizations.verified is not distinct from true
       when 'unverify' then organizations.status = 'active' and organizations.verified is not distinct from false
@@ -45422,15 +45593,25 @@ create policy reviews_select on app.reviews for select to culturepass_app
     or (
       reviews.status = 'suspended'
       and (
-        reviews.reviewer_id = sec.uid()
-        or sec.is_platform_admin()
+        (
+          reviews.reviewer_id = sec.uid()
+          and (
+            (
+              reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null
+            )
+            or (reviews.entity_type = 'business' and sec.seen_business(reviews.entity_id) is not null)
+            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
+            or (reviews.entity_type = 'community' and sec.seen_community(reviews.entity_id) is not null)
+          )
+        )
         or (reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
         or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
         or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
         or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))
         or (
           (
-            (reviews.entity_type = 'organization' and sec.seen_organization_moderates(reviews.entity_id))
+            sec.is_platform_admin()
+            or (reviews.entity_type = 'organization' and sec.seen_organization_moderates(reviews.entity_id))
             or (reviews.entity_type = 'business' and sec.seen_business_moderates(reviews.entity_id))
             or (reviews.entity_type = 'venue' and sec.seen_venue_moderates(reviews.entity_id))
             or (reviews.entity_type = 'community' and sec.seen_community_moderates(reviews.entity_id))
@@ -45465,50 +45646,65 @@ create policy reviews_update on app.reviews for update to culturepass_app
     case sec.action()
       when 'update' then reviews.status = 'active'
         and (
-          reviews.reviewer_id = sec.uid()
+          (
+            reviews.reviewer_id = sec.uid()
+            and (
+              (
+                reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null
+              )
+              or (reviews.entity_type = 'business' and sec.seen_business(reviews.entity_id) is not null)
+              or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
+              or (reviews.entity_type = 'community' and sec.seen_community(reviews.entity_id) is not null)
+            )
+          )
           or (reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
           or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
           or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
           or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))
         )
       when 'archive' then reviews.status = 'active' and reviews.reviewer_id = sec.uid()
-      when 'restore' then reviews.status = 'archived' and reviews.reviewer_id = sec.uid()
+      when 'restore' then reviews.status = 'archived'
+        and reviews.reviewer_id = sec.uid()
+        and (
+          (reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null)
+          or (reviews.entity_type = 'business' and sec.seen_business(reviews.entity_id) is not null)
+          or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
+          or (reviews.entity_type = 'community' and sec.seen_community(reviews.entity_id) is not null)
+        )
       when 'suspend' then reviews.status = 'active'
         and (
-          (
-            (
-              (
-                reviews.entity_type = 'organization' and sec.seen_organization_moderates(reviews.entity_id)
-              )
-              or (reviews.entity_type = 'business' and sec.seen_business_moderates(reviews.entity_id))
-              or (reviews.entity_type = 'venue' and sec.seen_venue_moderates(reviews.entity_id))
-              or (reviews.entity_type = 'community' and sec.seen_community_moderates(reviews.entity_id))
-            )
-            and (reviews.reviewer_id = sec.uid()) is not true
-          )
+          (reviews.entity_type = 'organization' and sec.seen_organization_moderates(reviews.entity_id))
+          or (reviews.entity_type = 'business' and sec.seen_business_moderates(reviews.entity_id))
+          or (reviews.entity_type = 'venue' and sec.seen_venue_moderates(reviews.entity_id))
+          or (reviews.entity_type = 'community' and sec.seen_community_moderates(reviews.entity_id))
           or sec.is_platform_admin()
         )
+        and (reviews.reviewer_id = sec.uid()) is not true
       when 'unsuspend' then reviews.status = 'suspended'
         and (
-          (
-            (
-              (
-                reviews.entity_type = 'organization' and sec.seen_organization_moderates(reviews.entity_id)
-              )
-              or (reviews.entity_type = 'business' and sec.seen_business_moderates(reviews.entity_id))
-              or (reviews.entity_type = 'venue' and sec.seen_venue_moderates(reviews.entity_id))
-              or (reviews.entity_type = 'community' and sec.seen_community_moderates(reviews.entity_id))
-            )
-            and (reviews.reviewer_id = sec.uid()) is not true
-          )
+          (reviews.entity_type = 'organization' and sec.seen_organization_moderates(reviews.entity_id))
+          or (reviews.entity_type = 'business' and sec.seen_business_moderates(reviews.entity_id))
+          or (reviews.entity_type = 'venue' and sec.seen_venue_moderates(reviews.entity_id))
+          or (reviews.entity_type = 'community' and sec.seen_community_moderates(reviews.entity_id))
           or sec.is_platform_admin()
         )
+        and (reviews.reviewer_id = sec.uid()) is not true
       else false
     end
   )
   with check (
     case sec.action()
-      when 'update' then reviews.reviewer_id = sec.uid()
+      when 'update' then (
+          reviews.reviewer_id = sec.uid()
+          and (
+            (
+              reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null
+            )
+            or (reviews.entity_type = 'business' and sec.seen_business(reviews.entity_id) is not null)
+            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
+            or (reviews.entity_type = 'community' and sec.seen_community(reviews.entity_id) is not null)
+          )
+        )
         or (reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
         or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
         or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
@@ -45602,6 +45798,38 @@ create policy role_assignments_select on app.role_assignments for select to cult
           )
         )
         or (
+          role_assignments.scope_type = 'organization'
+          and exists (
+            select 1 from app.organizations p1
+            where p1.id = role_assignments.scope_id and p1.id in (select unnest(sec.scopes_org_admin()))
+          )
+        )
+        or (
+          role_assignments.scope_type = 'business'
+          and exists (
+            select 1 from app.businesses p1
+            where p1.id = role_assignments.scope_id and p1.id in (select unnest(sec.scopes_org_admin()))
+          )
+        )
+        or (
+          role_assignments.scope_type = 'community'
+          and exists (
+            select 1 from app.communities p1
+            where p1.id = role_assignments.scope_id and p1.id in (select unnest(sec.scopes_org_admin()))
+          )
+        )
+        or (
+          role_assignments.scope_type = 'institution'
+          and exists (
+            select 1 from app.institutions p1
+            where p1.id = role_assignments.scope_id and p1.id in (select unnest(sec.scopes_org_admin()))
+          )
+        )
+        or (
+          role_assignments.scope_type = 'venue'
+          and role_assignments.scope_id in (select sec.mine_venue_admin())
+        )
+        or (
           role_assignments.scope_type = 'venue'
           and (
             role_assignments.scope_id in (select sec.mine_venue_city_admin())
@@ -45644,6 +45872,22 @@ create policy role_assignments_select on app.role_assignments for select to cult
             or (
               role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
             )
+            or (
+              role_assignments.scope_type = 'organization'
+              and sec.seen_organization_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'business' and sec.seen_business_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'community'
+              and sec.seen_community_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'institution'
+              and sec.seen_institution_admin(role_assignments.scope_id)
+            )
+            or (role_assignments.scope_type = 'venue' and sec.seen_venue_admin(role_assignments.scope_id))
           )
         )
       )
@@ -45680,6 +45924,21 @@ create policy role_assignments_insert on app.role_assignments for insert to cult
             and sec.seen_institution_city_admin(role_assignments.scope_id)
           )
           or (role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id))
+          or (
+            role_assignments.scope_type = 'organization'
+            and sec.seen_organization_admin(role_assignments.scope_id)
+          )
+          or (
+            role_assignments.scope_type = 'business' and sec.seen_business_admin(role_assignments.scope_id)
+          )
+          or (
+            role_assignments.scope_type = 'community' and sec.seen_community_admin(role_assignments.scope_id)
+          )
+          or (
+            role_assignments.scope_type = 'institution'
+            and sec.seen_institution_admin(role_assignments.scope_id)
+          )
+          or (role_assignments.scope_type = 'venue' and sec.seen_venue_admin(role_assignments.scope_id))
         )
       )
     )
@@ -45744,6 +46003,23 @@ create policy role_assignments_update on app.role_assignments for update to cult
               or (
                 role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
               )
+              or (
+                role_assignments.scope_type = 'organization'
+                and sec.seen_organization_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'business'
+                and sec.seen_business_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'community'
+                and sec.seen_community_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'institution'
+                and sec.seen_institution_admin(role_assignments.scope_id)
+              )
+              or (role_assignments.scope_type = 'venue' and sec.seen_venue_admin(role_assignments.scope_id))
             )
           )
         )
@@ -46621,9 +46897,9 @@ grant select on counters.businesses to culturepass_counter;
 grant insert on counters.businesses to culturepass_counter;
 grant update on counters.businesses to culturepass_counter;
 
-grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, verified, state, version, created_at, updated_at) on app.businesses to culturepass_app;
+grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, verified, state, was_rejected, version, created_at, updated_at) on app.businesses to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band) on app.businesses to culturepass_app;
-grant update (status, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, state, verified) on app.businesses to culturepass_app;
+grant update (status, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, state, was_rejected, verified) on app.businesses to culturepass_app;
 
 grant select on app.businesses to culturepass_job;
 grant update (stripe_account_id, charges_enabled, payouts_enabled) on app.businesses to culturepass_job;
@@ -47063,9 +47339,9 @@ grant select on counters.organizations to culturepass_counter;
 grant insert on counters.organizations to culturepass_counter;
 grant update on counters.organizations to culturepass_counter;
 
-grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, website, contact_email, verified, state, version, created_at, updated_at) on app.organizations to culturepass_app;
+grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, website, contact_email, verified, state, was_rejected, version, created_at, updated_at) on app.organizations to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email) on app.organizations to culturepass_app;
-grant update (status, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, state, verified) on app.organizations to culturepass_app;
+grant update (status, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, state, was_rejected, verified) on app.organizations to culturepass_app;
 
 grant select on app.organizations to culturepass_job;
 grant update (stripe_account_id, charges_enabled, payouts_enabled) on app.organizations to culturepass_job;

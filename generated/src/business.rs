@@ -47,6 +47,8 @@ pub struct Business {
     pub verified: bool,
     /// Only approved businesses are public.
     pub state: BusinessState,
+    /// Whether it was rejected and has not been approved since. Until then it can begin nothing new, also while it is `pending` again.
+    pub was_rejected: bool,
     pub city_id: Uuid,
     pub follower_count: i64,
     pub rating_avg: Option<f64>,
@@ -103,8 +105,8 @@ pub mod constraint {
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.category,
     t.website, t.contact_email, t.phone, t.location, t.price_band, p.stripe_account_id, p.charges_enabled,
-    p.payouts_enabled, t.verified, t.state, t.city_id, counts.follower_count::int8, counts.rating_avg::float8,
-    counts.rating_count::int8, t.version, t.created_at, t.updated_at, p._seen"
+    p.payouts_enabled, t.verified, t.state, t.was_rejected, t.city_id, counts.follower_count::int8,
+    counts.rating_avg::float8, counts.rating_count::int8, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = HoldsOf("orgAdmin", "id");
@@ -126,7 +128,7 @@ macro_rules! columns { () => {
 pub static BUSINESS: Resource = Resource {
     name: "business", plural: "businesses", path: "businesses", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Business::encode, create: Some(CreateBusiness::decode), update: Some(UpdateBusiness::decode), hooks: &[],
-    fixed: &["id", "status", "stripe_account_id", "charges_enabled", "payouts_enabled", "verified", "state", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
+    fixed: &["id", "status", "stripe_account_id", "charges_enabled", "payouts_enabled", "verified", "state", "was_rejected", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -139,15 +141,16 @@ pub static BUSINESS: Resource = Resource {
           case when t.status = 'active' and t.state = 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,
           case when t.status = 'active' and t.verified is distinct from true and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'verify' end,
           case when t.status = 'active' and t.verified is distinct from false and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unverify' end,
-          case when t.status = 'active' and t.state <> 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end, case when t.status = 'active' and t.state = 'approved' and strpos(me.org_admin, t.id::text) > 0 then 'subscribe' end
+          case when t.status = 'active' and t.state <> 'rejected' and t.was_rejected = false and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end, case when t.status = 'active' and t.state = 'approved' and strpos(me.org_admin, t.id::text) > 0 then 'subscribe' end
         ], null) as allowed_actions
         from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.category,
-          t.website, t.contact_email, t.phone, t.location, t.price_band, t.verified, t.state, t.city_id,
-          counts.follower_count, counts.rating_avg, counts.rating_count, t.version, t.created_at, t.updated_at
+          t.website, t.contact_email, t.phone, t.location, t.price_band, t.verified, t.state, t.was_rejected,
+          t.city_id, counts.follower_count, counts.rating_avg, counts.rating_count, t.version, t.created_at,
+          t.updated_at
           from app.businesses as t join counters.businesses as counts on counts.id = t.id"),
         list_end: ") as t cross join lateral (select t.id, t.follower_count, t.rating_avg, t.rating_count) as counts left join lateral app.business_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true where t.id = any($1)"),
@@ -224,9 +227,9 @@ pub static BUSINESS: Resource = Resource {
     ],
     transitions: &[
         Transition { name: "approve", rule: &CAN_APPROVE, from: &["pending", "rejected"], when: None, reason: false,
-            sql: "update app.businesses as t set state = 'approved' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+            sql: "update app.businesses as t set state = 'approved', was_rejected = false where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "reject", rule: &CAN_REJECT, from: &["pending", "approved"], when: None, reason: true,
-            sql: "update app.businesses as t set state = 'rejected' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+            sql: "update app.businesses as t set state = 'rejected', was_rejected = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "resubmit", rule: &CAN_RESUBMIT, from: &["rejected"], when: None, reason: false,
             sql: "update app.businesses as t set state = 'pending' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,

@@ -71,7 +71,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Any(&[All(&[Ref(&IS_MINE), Compare(V::Column("state"), Op::Ne, V::Text("banned"))]), All(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Ref(&IS_ABOVE)])]);
 #[rustfmt::skip] pub static CAN_RESTORE: Rule = All(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Any(&[Not(&Flag("ended_by_user")), MeIs("user_id")])]);
 #[rustfmt::skip] pub static CAN_JOIN: Rule = All(&[Ref(&IS_MINE), Any(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_OPEN))] }), Ref(&IS_INVITED), Ref(&IS_WELCOME)])]);
-#[rustfmt::skip] pub static CAN_APPROVE: Rule = All(&[Ref(&IS_REQUESTED), Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] })]);
+#[rustfmt::skip] pub static CAN_APPROVE: Rule = All(&[Ref(&IS_REQUESTED), Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Any(&[Not(&Ref(&IS_MINE)), Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_ADMIN))] })])]);
 #[rustfmt::skip] pub static CAN_BAN: Rule = All(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Ref(&IS_ABOVE)]);
 #[rustfmt::skip] pub static CAN_UNBAN: Rule = All(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Not(&Ref(&IS_MINE))]);
 

@@ -69,7 +69,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static IS_PROVIDER: Rule = HoldsOf("orgAdmin", "business_id");
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_ORGANIZER), Ref(&IS_PROVIDER)]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_ORGANIZER);
-#[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Ref(&IS_ORGANIZER), Any(&[Compare(V::Column("state"), Op::Ne, V::Text("won")), Holds("platformAdmin")])]);
+#[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Ref(&IS_ORGANIZER), Any(&[Not(&OneOf(V::Column("state"), &[V::Text("won"), V::Text("declined")])), Holds("platformAdmin")])]);
 #[rustfmt::skip] pub static CAN_VIEW: Rule = Ref(&IS_PROVIDER);
 #[rustfmt::skip] pub static CAN_DECLINE: Rule = Ref(&IS_PROVIDER);
 #[rustfmt::skip] pub static CAN_WIN: Rule = Ref(&IS_ORGANIZER);
@@ -84,7 +84,7 @@ pub static LEAD: Resource = Resource {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
-          case when t.status = 'active' and (sec.seen_service_request_organizer(t.service_request_id) and (t.state <> 'won' or me.is_platform_admin)) then 'delete' end,
+          case when t.status = 'active' and (sec.seen_service_request_organizer(t.service_request_id) and ((t.state in ('won', 'declined')) is not true or me.is_platform_admin)) then 'delete' end,
           case when t.status = 'active' and t.state = 'new' and strpos(me.org_admin, t.business_id::text) > 0 then 'view' end,
           case when t.status = 'active' and t.state in ('new', 'viewed') and strpos(me.org_admin, t.business_id::text) > 0 then 'decline' end,
           case when t.status = 'active' and t.state in ('new', 'viewed') and 'win now' = any (app.lead_may(t.id)) and sec.seen_service_request_organizer(t.service_request_id) then 'win' end,
@@ -111,8 +111,8 @@ pub static LEAD: Resource = Resource {
         restore: "update app.leads as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
-          case when sec.seen_service_request_organizer(t.service_request_id) and (t.state <> 'won' or me.is_platform_admin) then 'delete' end,
-          case when sec.seen_service_request_organizer(t.service_request_id) and (t.state <> 'won' or me.is_platform_admin) then 'restore' end,
+          case when sec.seen_service_request_organizer(t.service_request_id) and ((t.state in ('won', 'declined')) is not true or me.is_platform_admin) then 'delete' end,
+          case when sec.seen_service_request_organizer(t.service_request_id) and ((t.state in ('won', 'declined')) is not true or me.is_platform_admin) then 'restore' end,
           case when strpos(me.org_admin, t.business_id::text) > 0 then 'view' end,
           case when strpos(me.org_admin, t.business_id::text) > 0 then 'decline' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'win' end,

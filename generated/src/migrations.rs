@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "858fbd65692a2f0cbed51e9a8eeea595ccb73e07c05ff8daba1cdff8d5eefb97a48d5d57e12ad69755e0c3da132f075a",
+        checksum: "d7edb8f0caedad1151bbb81a4e5a6056f112b40cccb802dff5b62b1f119f27a4703be610695962b1e30a1e5d980e336e",
     },
 ];

@@ -38,6 +38,8 @@ pub struct Organization {
     pub verified: bool,
     /// Only approved organisations are public.
     pub state: OrganizationState,
+    /// Whether it was rejected and has not been approved since. Until then it can begin nothing new, also while it is `pending` again.
+    pub was_rejected: bool,
     pub city_id: Uuid,
     pub follower_count: i64,
     pub rating_avg: Option<f64>,
@@ -88,8 +90,8 @@ pub mod constraint {
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, p.legal_name,
     t.website, t.contact_email, p.stripe_account_id, p.charges_enabled, p.payouts_enabled, t.verified, t.state,
-    t.city_id, counts.follower_count::int8, counts.rating_avg::float8, counts.rating_count::int8, t.version,
-    t.created_at, t.updated_at, p._seen"
+    t.was_rejected, t.city_id, counts.follower_count::int8, counts.rating_avg::float8, counts.rating_count::int8,
+    t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -122,7 +124,7 @@ macro_rules! sets { () => {
 pub static ORGANIZATION: Resource = Resource {
     name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Organization::encode, create: Some(CreateOrganization::decode), update: Some(UpdateOrganization::decode), hooks: &[],
-    fixed: &["id", "status", "stripe_account_id", "charges_enabled", "payouts_enabled", "verified", "state", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
+    fixed: &["id", "status", "stripe_account_id", "charges_enabled", "payouts_enabled", "verified", "state", "was_rejected", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -135,14 +137,14 @@ pub static ORGANIZATION: Resource = Resource {
           case when t.status = 'active' and t.state = 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,
           case when t.status = 'active' and t.verified is distinct from true and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'verify' end,
           case when t.status = 'active' and t.verified is distinct from false and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unverify' end,
-          case when t.status = 'active' and t.state <> 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end
+          case when t.status = 'active' and t.state <> 'rejected' and t.was_rejected = false and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end
         ], null) as allowed_actions
         from app.organizations as t join counters.organizations as counts on counts.id = t.id left join lateral app.organization_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.organizations as t join counters.organizations as counts on counts.id = t.id left join lateral app.organization_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.website,
-          t.contact_email, t.verified, t.state, t.city_id, counts.follower_count, counts.rating_avg,
+          t.contact_email, t.verified, t.state, t.was_rejected, t.city_id, counts.follower_count, counts.rating_avg,
           counts.rating_count, t.version, t.created_at, t.updated_at
           from app.organizations as t join counters.organizations as counts on counts.id = t.id"),
         list_end: ") as t cross join lateral (select t.id, t.follower_count, t.rating_avg, t.rating_count) as counts left join lateral app.organization_private(t.id) p on true",
@@ -205,9 +207,9 @@ pub static ORGANIZATION: Resource = Resource {
     ],
     transitions: &[
         Transition { name: "approve", rule: &CAN_APPROVE, from: &["pending", "rejected"], when: None, reason: false,
-            sql: "update app.organizations as t set state = 'approved' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+            sql: "update app.organizations as t set state = 'approved', was_rejected = false where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "reject", rule: &CAN_REJECT, from: &["pending", "approved"], when: None, reason: true,
-            sql: "update app.organizations as t set state = 'rejected' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+            sql: "update app.organizations as t set state = 'rejected', was_rejected = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "resubmit", rule: &CAN_RESUBMIT, from: &["rejected"], when: None, reason: false,
             sql: "update app.organizations as t set state = 'pending' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,

@@ -13,8 +13,8 @@ begin
     -- A host prepares drafts before it is submitted again.
     when p_table in ('ticket_types', 'promo_codes') then exists (
       select from app.events e where e.id = p_of and not app.host_is_live(e.host_id) and not (e.state = 'draft' and (
-        exists (select from app.organizations h where h.id = e.host_id and h.state = 'rejected' and h.status = 'active')
-        or exists (select from app.businesses h where h.id = e.host_id and h.state = 'rejected' and h.status = 'active'))))
+        exists (select from app.organizations h where h.id = e.host_id and (h.was_rejected or h.state = 'rejected') and h.status = 'active')
+        or exists (select from app.businesses h where h.id = e.host_id and (h.was_rejected or h.state = 'rejected') and h.status = 'active'))))
     when p_table in ('leads', 'service_requests') then exists (
       select from app.service_requests r where r.id = p_of and not app.host_is_live(r.host_id))
     when p_table = 'quotes' then exists (

@@ -274,8 +274,8 @@ grant execute on function app.is_shown(uuid) to <app>_authz, <app>_job;
 create function app.host_is_live(p_host uuid) returns boolean
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  return exists (select from app.organizations x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
-    or exists (select from app.businesses x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
+  return exists (select from app.organizations x where x.id = p_host and not x.was_rejected and x.state <> 'rejected' and x.status = 'active')
+    or exists (select from app.businesses x where x.id = p_host and not x.was_rejected and x.state <> 'rejected' and x.status = 'active')
     or exists (select from app.communities x where x.id = p_host and x.status = 'active')
     or exists (select from app.institutions x where x.id = p_host and x.status = 'active');
 end

@@ -68,8 +68,9 @@ revoke execute on function app.end_places_of_banned() from public;
 grant execute on function app.may_order_tickets(uuid, uuid) to <app>_counter;
 grant update (offer_expires_at) on app.waitlist_entries to <app>_counter;
 
-create trigger community_members_without_places after update of state on app.community_members
-  for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.end_places_of_banned();
+create trigger community_members_without_places after update of state, status on app.community_members
+  for each row when ((new.state = 'banned' and old.state <> 'banned') or (new.status = 'archived' and old.status <> 'archived'))
+  execute function app.end_places_of_banned();
 
 create function app.end_places_of_suspended() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

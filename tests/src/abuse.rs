@@ -52,5 +52,6 @@ mod spoiled;
 mod startup;
 mod texts;
 mod tokens;
+mod undone;
 mod versions;
 mod webhooks;

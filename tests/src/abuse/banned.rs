@@ -206,17 +206,22 @@ async fn nothing_is_kept_for_or_told_to_who_may_not_see_the_event() {
     }
 }
 
-/// A place that is kept for a member goes to the next one when the member is banned or suspended, not at the end of the time
-/// for which it is kept. The negative controls: without the triggers it stays.
+/// A place that is kept for a member goes to the next one when the member is banned, removed or suspended, not at the end of
+/// the time for which it is kept. The negative controls: without the triggers it stays.
 #[tokio::test]
-async fn a_place_is_kept_no_longer_for_who_was_banned_or_suspended() {
+async fn a_place_is_kept_no_longer_for_who_was_banned_removed_or_suspended() {
     let circle = Circle::new("community", 1).await;
     let (first, _) = circle.member("first_in_the_circle").await;
     circle.buy(&first).await.expect(201);
     let olga = &circle.stage.olga.client;
-    let tables = ["community_members", "users"];
-    for (round, is_guarded) in [true, true, false, false].into_iter().enumerate() {
-        let table = tables[round % 2];
+    let rounds = [
+        ("community_members", "banned", true),
+        ("community_members", "removed", true),
+        ("users", "suspended", true),
+        ("community_members", "removed", false),
+        ("users", "suspended", false),
+    ];
+    for (round, (table, end, is_guarded)) in rounds.into_iter().enumerate() {
         let (ben, membership) = circle.member(&format!("ben_{round}")).await;
         let (eve, _) = circle.member(&format!("eve_{round}")).await;
         let bens = circle.join(&ben).await.expect(201).id();
@@ -230,15 +235,19 @@ async fn a_place_is_kept_no_longer_for_who_was_banned_or_suspended() {
             let off = format!("alter table app.{table} disable trigger {table}_without_places");
             circle.run(&off).await;
         }
-        if table == "users" {
-            let suspend = "update app.users set status = 'suspended' where id";
-            circle.run(&format!("{suspend} = '{}'", ben.id)).await;
-        } else {
-            circle.ban(&membership).await;
+        match end {
+            "suspended" => {
+                let suspend = "update app.users set status = 'suspended' where id";
+                circle.run(&format!("{suspend} = '{}'", ben.id)).await;
+            }
+            "removed" => {
+                olga.delete(&membership).await.expect(204);
+            }
+            _ => circle.ban(&membership).await,
         }
         circle.serve().await;
         let now = if is_guarded { "offered" } else { "waiting" };
-        assert_eq!(circle.place(&eve, &eves).await, now, "{round} {table}");
+        assert_eq!(circle.place(&eve, &eves).await, now, "{round} {end}");
         if !is_guarded {
             let path = format!("/waitlist-entries/{eves}");
             eve.client.delete(&path).await.expect(204);

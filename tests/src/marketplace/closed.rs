@@ -135,13 +135,13 @@ async fn what_was_agreed_is_not_archived_by_one_side() {
         let archived = olga
             .delete(&format!("/leads/{}", lead["id"].as_str().expect("an id")))
             .await;
-        let wanted = if lead["state"] == "won" { 409 } else { 204 };
+        let wanted = if lead["state"] == "won" { 403 } else { 204 };
         archived.expect(wanted);
     }
-    olga.delete(&path).await.expect(409);
+    olga.delete(&path).await.expect(403);
     // Also once it is open again.
     olga.act(&format!("{path}/reopen")).await.expect(200);
-    olga.delete(&path).await.expect(409);
+    olga.delete(&path).await.expect(403);
     let (printer, _) = &market.printers[0];
     let quote = format!("/quotes/{}", quotes[0]);
     printer.client.get(&quote).await.expect(200);
@@ -149,9 +149,29 @@ async fn what_was_agreed_is_not_archived_by_one_side() {
     // A business can be archived whatever it has agreed, and what was agreed comes back with it.
     let business = format!("/businesses/{}", market.printers[0].1);
     printer.client.delete(&business).await.expect(204);
-    printer.client.get(&quote).await.expect(404);
+    printer.client.get(&quote).await.expect(403);
     let restore = format!("{business}/restore");
     printer.client.act(&restore).await.expect(200);
     let agreed = printer.client.get(&quote).await.expect(200).json;
     assert_eq!(agreed["state"], "accepted");
+}
+
+/// A business that has declined is not asked again for the same request: its lead can't be archived and made anew.
+#[tokio::test]
+async fn who_has_declined_is_not_asked_again() {
+    let market = Market::new().await;
+    let request = market.request().await;
+    market.leads(&request, 3).await;
+    let (printer, business) = &market.printers[0];
+    let lead = market.of(printer, "leads", &request).await[0]["id"].clone();
+    let lead = format!("/leads/{}", lead.as_str().expect("an id"));
+    let decline = format!("{lead}/decline");
+    printer.client.act(&decline).await.expect(200);
+    let olga = &market.olga.client;
+    olga.delete(&lead).await.expect(403);
+    let again = json!({"service_request_id": request, "business_id": business, "title": "Posters", "details": "Please"});
+    olga.post("/leads", again).await.expect(409);
+    // The request itself can be given up.
+    let path = format!("/service-requests/{request}");
+    olga.delete(&path).await.expect(204);
 }

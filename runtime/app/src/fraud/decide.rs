@@ -193,6 +193,10 @@ impl Deciding {
         let run = self.module.db.run(Fraud::NAME, Some(caller), caller.request_id, move |cx| {
             Box::pin(async move {
                 cx.require(&FRAUD_FLAG, "read", flag).await?;
+                let own = sqlx::query_scalar("select exists (select from app.fraud_flags where id = $1 and entity_type = 'user' and entity_id = $2)");
+                if own.bind(flag).bind(me).fetch_one(cx.conn()).await? {
+                    return Err(Error::forbidden().detail("Somebody else has to decide about a flag of yourself."));
+                }
                 let decided = sqlx::query(
                     "update app.fraud_flags set state = $2, decided_at = now(), decided_by_id = $3, note = $4
                      where id = $1 and state = 'open'",

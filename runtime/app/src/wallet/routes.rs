@@ -118,7 +118,7 @@ async fn fund(
 
 /// Give credits to a member
 ///
-/// Takes the amount from the credit budget of the currency. Only for platform administrators.
+/// Takes the amount from the credit budget of the currency. Only for platform administrators, who can't give credits to themselves.
 #[utoipa::path(post, path = "/wallet/credits", operation_id = "giveCredits", tag = "Wallet accounts",
     security(("bearer" = [])), params(
         ("Idempotency-Key" = String, Header, description = "The same key books once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -137,6 +137,10 @@ async fn give(
 ) -> Result<Response> {
     administrator(&caller)?;
     let (wallet, key, body) = (&wallet, &key("credit", &caller, &headers)?, &body);
+    if body.user_id == caller.id() {
+        let detail = "is you: somebody else has to give you credits";
+        return Err(Error::field("/user_id", "reference", detail));
+    }
     let kind = match body.kind {
         CreditKind::PromotionBonus => "promotion_bonus",
         CreditKind::EventCredit => "event_credit",
