@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ea6a9d3d06b4c3b77288aad0fa15c302b080777de6ad328228d6cd02d185cbdb684459fbfa19b6fe6aed6e7812ba38df",
+        checksum: "2a65d8367e83bfacb3784ea4601d39c87ef7902ac19726f46dbd4dad982cc7c5c23925164582151f1c7038382ab5bcf3",
     },
 ];
