@@ -5,6 +5,7 @@ mod ends;
 mod events;
 mod often;
 mod people;
+mod stop;
 mod trade;
 mod world;
 
@@ -53,6 +54,7 @@ async fn hold(cases: &[Case]) {
     for case in cases {
         case.holds(&world).await;
     }
+    stop::hold(&world).await;
 }
 
 #[tokio::test]
