@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2a65d8367e83bfacb3784ea4601d39c87ef7902ac19726f46dbd4dad982cc7c5c23925164582151f1c7038382ab5bcf3",
+        checksum: "019d9cba480f22bd99c539e0785bc5909458b08d1e03e75e4105713d4c22eac586b9737356ac6486f8770f04e165b6d2",
     },
 ];

@@ -232,6 +232,23 @@ async fn rt3_each_kind_of_profile_has_its_own_average_in_each_city() {
         assert!((score - expected).abs() < 1e-6, "{scores:?} {expected}");
     }
     assert_eq!(scores.len(), 3);
+    // All reviews of the business are taken away: its kind has no average any more, and the next review counts as the
+    // first of the city.
+    stage
+        .sql("update app.reviews set status = 'suspended' where entity_type = 'business'")
+        .await;
+    ratings.refresh().await.expect("refreshed");
+    stage
+        .sql(format!(
+            "insert into app.reviews (reviewer_id, entity_type, entity_id, rating)
+             select '{}', 'business', b.id, 5 from app.businesses b where b.name = 'Another'",
+            stage.people(1).await[0]
+        ))
+        .await;
+    let score: f64 = stage
+        .one("select score::float8 from app.ratings where target_type = 'business'".to_owned())
+        .await;
+    assert!((score - 35.0 / 11.0).abs() < 1e-6, "{score}");
 }
 
 #[tokio::test]
