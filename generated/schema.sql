@@ -1539,6 +1539,27 @@ comment on table counters.events is 'Counters of app.events, which change more o
 alter table counters.events owner to culturepass_owner;
 alter table counters.events set (fillfactor = 75);
 
+create table app.event_announcements (
+  id uuid default sec.uuid_v7() not null,
+  event_id uuid not null,
+  at timestamptz default now() not null,
+  host_id uuid not null,
+  venue_id uuid,
+  shown_until timestamptz,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint event_announcements_pkey primary key (id)
+);
+comment on table app.event_announcements is 'When an event was first published, for the feeds of members who follow its host or venue.';
+comment on column app.event_announcements.at is 'When the event was first shown to others than its host. It stays when the event is published again.';
+comment on column app.event_announcements.host_id is 'Copy of the event''s `host_id`.';
+comment on column app.event_announcements.venue_id is 'Copy of the event''s `venue_id`.';
+comment on column app.event_announcements.shown_until is 'End of the event while it is published and listed; otherwise null.';
+alter table app.event_announcements owner to culturepass_owner;
+alter table app.event_announcements enable row level security;
+alter table app.event_announcements force row level security;
+
 create table app.event_local_times (
   id uuid default sec.uuid_v7() not null,
   event_id uuid not null,
@@ -1589,15 +1610,17 @@ create table app.event_schedules (
   revision integer default 1 not null,
   reminded_revision integer default 0 not null,
   unreminded integer default 0 not null,
+  cancelled_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint event_schedules_pkey primary key (id)
 );
-comment on table app.event_schedules is 'Revisions of an event''s time, and which of them its guests were reminded of.';
+comment on table app.event_schedules is 'Revisions of an event''s time, which of them its guests were reminded of, and when the event was cancelled.';
 comment on column app.event_schedules.revision is 'Incremented with each change of the time.';
 comment on column app.event_schedules.reminded_revision is 'Latest revision whose reminder was sent to ticket holders; 0 for none.';
 comment on column app.event_schedules.unreminded is 'Number of guests not reminded because no worker ran in time.';
+comment on column app.event_schedules.cancelled_at is 'When the event was cancelled.';
 alter table app.event_schedules owner to culturepass_owner;
 alter table app.event_schedules enable row level security;
 alter table app.event_schedules force row level security;
@@ -3930,6 +3953,12 @@ alter table app.events add constraint events_id_open_key_key
 alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
 
+alter table app.event_announcements add constraint event_announcements_at_range
+  check (at >= '1900-01-01 00:00:00+00'::timestamptz and at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.event_announcements add constraint event_announcements_shown_until_range
+  check (shown_until >= '1900-01-01 00:00:00+00'::timestamptz and shown_until < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.event_local_times add constraint event_local_times_starts_at_local_length
   check (sec.is_text(starts_at_local, 26, 26));
 
@@ -3953,6 +3982,9 @@ alter table app.event_schedules add constraint event_schedules_reminded_revision
 
 alter table app.event_schedules add constraint event_schedules_unreminded_range
   check (unreminded >= 0);
+
+alter table app.event_schedules add constraint event_schedules_cancelled_at_range
+  check (cancelled_at >= '1900-01-01 00:00:00+00'::timestamptz and cancelled_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.external_identities add constraint external_identities_issuer_length
   check (sec.is_text(issuer, 1, 300));
@@ -5713,6 +5745,18 @@ create index events_while_archived_idx
 create index events_like_count_id_idx
   on counters.events (like_count, id);
 
+create unique index event_announcements_event_id_key
+  on app.event_announcements (event_id);
+
+create index event_announcements_host_id_at_event_id_idx
+  on app.event_announcements (host_id, at, event_id);
+
+create index event_announcements_venue_id_at_event_id_idx
+  on app.event_announcements (venue_id, at, event_id);
+
+create index event_announcements_at_event_id_idx
+  on app.event_announcements (at, event_id);
+
 create unique index event_local_times_event_id_key
   on app.event_local_times (event_id);
 
@@ -6959,6 +7003,9 @@ alter table app.events add constraint events_venue_id_same_city_fkey
 
 alter table app.events add constraint events_live_venue_id_fkey
   foreign key (venue_id, live_ref) references app.venues (id, open_key);
+
+alter table app.event_announcements add constraint event_announcements_event_id_fkey
+  foreign key (event_id) references app.events (id);
 
 alter table app.event_local_times add constraint event_local_times_event_id_fkey
   foreign key (event_id) references app.events (id);
@@ -15354,7 +15401,7 @@ begin
         raise exception 'not now' using errcode = '23514', constraint = 'events_unpublish_when';
       end if;
     when 'cancel' then
-      if old.state not in ('draft', 'published') then
+      if old.state not in ('published') then
         raise exception 'not from this state' using errcode = '23514', constraint = 'events_cancel_from';
       end if;
       if new.state <> 'cancelled' then
@@ -34880,16 +34927,27 @@ alter function app.schedule_revision(uuid) owner to culturepass_authz;
 revoke execute on function app.schedule_revision(uuid) from public;
 grant execute on function app.schedule_revision(uuid) to culturepass_app, culturepass_job;
 
-create function app.in_calendars(p_state text, p_ends_at timestamptz, p_updated_at timestamptz) returns boolean
+create function app.cancelled_at(p_event uuid) returns timestamptz
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select s.cancelled_at from app.event_schedules s where s.event_id = p_event);
+end
+$$;
+alter function app.cancelled_at(uuid) owner to culturepass_authz;
+revoke execute on function app.cancelled_at(uuid) from public;
+grant execute on function app.cancelled_at(uuid) to culturepass_app, culturepass_job;
+
+create function app.in_calendars(p_event uuid, p_state text, p_ends_at timestamptz) returns boolean
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_ends_at >= now() - interval '30 days'
-    and (p_state in ('published', 'completed') or (p_state = 'cancelled' and p_updated_at >= now() - interval '30 days'));
+    and (p_state in ('published', 'completed')
+      or (p_state = 'cancelled' and coalesce(app.cancelled_at(p_event) >= now() - interval '30 days', false)));
 end
 $$;
-alter function app.in_calendars(text, timestamptz, timestamptz) owner to culturepass_owner;
-revoke execute on function app.in_calendars(text, timestamptz, timestamptz) from public;
-grant execute on function app.in_calendars(text, timestamptz, timestamptz) to culturepass_app, culturepass_job, culturepass_authz;
+alter function app.in_calendars(uuid, text, timestamptz) owner to culturepass_owner;
+revoke execute on function app.in_calendars(uuid, text, timestamptz) from public;
+grant execute on function app.in_calendars(uuid, text, timestamptz) to culturepass_app, culturepass_job, culturepass_authz;
 
 create function app.calendar_name(p_kind text, p_id uuid) returns text
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -34929,12 +34987,12 @@ begin
     select x.id from (
       (select e.id, e.starts_at, false as begun from app.events e
        where e.%1$I = $1 and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at >= now()
-         and app.in_calendars(e.state, e.ends_at, e.updated_at)
+         and app.in_calendars(e.id, e.state, e.ends_at)
        order by e.starts_at, e.id limit $2)
       union all
       (select e.id, e.starts_at, true from app.events e
        where e.%1$I = $1 and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at < now()
-         and e.starts_at >= now() - interval '1 year' and app.in_calendars(e.state, e.ends_at, e.updated_at)
+         and e.starts_at >= now() - interval '1 year' and app.in_calendars(e.id, e.state, e.ends_at)
        order by e.starts_at desc, e.id limit $2)
     ) x
     order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id limit $2
@@ -34978,7 +35036,7 @@ begin
         where w.follower_id = sec.uid() and w.status = 'active' and f.visibility <> 'unlisted'
       ) mine(id)
       join app.events e on e.id = mine.id
-      where e.status = 'active' and app.in_calendars(e.state, e.ends_at, e.updated_at)
+      where e.status = 'active' and app.in_calendars(e.id, e.state, e.ends_at)
     ) x
     order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id offset 0
   ) y
@@ -36363,6 +36421,10 @@ begin
     insert into app.event_schedules as s (event_id, revision) values (new.id, 2)
     on conflict (event_id) do update set revision = s.revision + 1;
   end if;
+  if new.state = 'cancelled' and old.state <> 'cancelled' then
+    insert into app.event_schedules as s (event_id, cancelled_at) values (new.id, now())
+    on conflict (event_id) do update set cancelled_at = excluded.cancelled_at;
+  end if;
   update app.notification_deliveries d
   set state = 'dropped', error = 'the event has another time, or none', settled_at = now()
   from app.notifications n
@@ -37246,6 +37308,9 @@ begin
   select r.city_id, r.target_type, sum(r.stars)::numeric / sum(r.votes) from app.ratings r
   group by 1, 2 having sum(r.votes) > 0 order by 1, 2
   on conflict (city_id, target_type) do update set mean = excluded.mean where m.mean <> excluded.mean;
+  -- Where no review is left, for example after a moderator has taken away a flood of them, the next one counts as the first.
+  delete from app.rating_means m
+  where not exists (select from app.ratings r where r.city_id = m.city_id and r.target_type = m.target_type and r.votes > 0);
   -- Computed from the columns of the updated row, so that a review that is committed meanwhile counts.
   with changed as (
     update app.ratings r set score = app.rating_score(r.stars, r.votes, m.mean)
@@ -38359,84 +38424,82 @@ alter function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, 
 revoke execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int, boolean) from public;
 grant execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int, boolean) to culturepass_app, culturepass_job;
 
-create function app.feed(p_before uuid, p_limit int) returns setof uuid
+create function app.feed(p_at timestamptz, p_event uuid, p_limit int) returns table (event_id uuid, at timestamptz)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
 declare
   v_many constant int := 500;
+  v_at constant timestamptz := coalesce(p_at, 'infinity');
+  v_event constant uuid := coalesce(p_event, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_page uuid[];
 begin
   if (select count(*) from (select from app.follows f where f.follower_id = sec.uid() and f.status = 'active' limit v_many) f) = v_many then
     v_page := array(
-      select n.id from (select * from app.events e where e.id < p_before order by e.id desc limit 20000) n
-      where n.status = 'active' and n.state = 'published' and n.visibility <> 'unlisted' and n.ends_at > now()
+      select n.event_id from (
+        select * from app.event_announcements a where (a.at, a.event_id) < (v_at, v_event)
+        order by a.at desc, a.event_id desc limit 20000) n
+      where n.shown_until > now()
         and (n.host_id in (select f.entity_id from app.follows f where f.follower_id = sec.uid() and f.status = 'active')
           or n.venue_id in (select f.entity_id from app.follows f where f.follower_id = sec.uid() and f.status = 'active'))
-      order by n.id desc limit p_limit);
+      order by n.at desc, n.event_id desc limit p_limit);
     if cardinality(v_page) = p_limit then
-      return query select unnest(v_page);
+      return query
+      select a.event_id, a.at from app.event_announcements a where a.event_id = any(v_page)
+      order by a.at desc, a.event_id desc;
       return;
     end if;
   end if;
   return query
-  select distinct x.id from app.follows f
+  select distinct x.event_id, x.at from app.follows f
   cross join lateral (
-    (select e.id from app.events e
-     where f.entity_type = 'organization' and e.host_organization_id = f.entity_id and e.id < p_before
-       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
-     order by e.id desc limit p_limit)
+    (select a.event_id, a.at from app.event_announcements a
+     where f.entity_type not in ('user', 'venue') and a.host_id = f.entity_id and (a.at, a.event_id) < (v_at, v_event)
+       and a.shown_until > now()
+     order by a.at desc, a.event_id desc limit p_limit)
     union all
-    (select e.id from app.events e
-     where f.entity_type = 'community' and e.host_community_id = f.entity_id and e.id < p_before
-       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
-     order by e.id desc limit p_limit)
-    union all
-    (select e.id from app.events e
-     where f.entity_type = 'business' and e.host_business_id = f.entity_id and e.id < p_before
-       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
-     order by e.id desc limit p_limit)
-    union all
-    (select e.id from app.events e
-     where f.entity_type = 'institution' and e.host_institution_id = f.entity_id and e.id < p_before
-       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
-     order by e.id desc limit p_limit)
-    union all
-    (select e.id from app.events e
-     where f.entity_type = 'venue' and e.venue_id = f.entity_id and e.id < p_before
-       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
-     order by e.id desc limit p_limit)
+    (select a.event_id, a.at from app.event_announcements a
+     where f.entity_type = 'venue' and a.venue_id = f.entity_id and (a.at, a.event_id) < (v_at, v_event)
+       and a.shown_until > now()
+     order by a.at desc, a.event_id desc limit p_limit)
   ) x
   where f.follower_id = sec.uid() and f.status = 'active'
-  order by x.id desc limit p_limit;
+  order by x.at desc, x.event_id desc limit p_limit;
 end
 $$;
-alter function app.feed(uuid, int) owner to culturepass_authz;
-revoke execute on function app.feed(uuid, int) from public;
-grant execute on function app.feed(uuid, int) to culturepass_app, culturepass_job;
+alter function app.feed(timestamptz, uuid, int) owner to culturepass_authz;
+revoke execute on function app.feed(timestamptz, uuid, int) from public;
+grant execute on function app.feed(timestamptz, uuid, int) to culturepass_app, culturepass_job;
 
-create function app.feed_seen(p_before uuid, p_limit int) returns setof uuid
+create function app.feed_seen(p_at timestamptz, p_event uuid, p_limit int) returns table (event_id uuid, at timestamptz)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
 declare
   -- If many are hidden, a page is found in fewer rounds.
   v_round constant int := greatest(p_limit, 100);
-  v_before uuid := p_before;
+  v_at timestamptz := p_at;
+  v_event uuid := p_event;
   v_left int := p_limit;
-  v_found uuid[];
-  v_seen uuid[];
+  v_events uuid[];
+  v_times timestamptz[];
+  v_seen int;
 begin
   loop
-    v_found := array(select f from app.feed(v_before, v_round) f);
-    v_seen := array(
-      select x.id from unnest(v_found) with ordinality x(id, place) where sec.seen_event(x.id) = 'active' order by x.place limit v_left);
-    return query select unnest(v_seen);
-    v_left := v_left - cardinality(v_seen);
-    exit when v_left = 0 or cardinality(v_found) < v_round;
-    v_before := v_found[v_round];
+    select array_agg(f.event_id order by f.at desc, f.event_id desc), array_agg(f.at order by f.at desc, f.event_id desc)
+    into v_events, v_times from app.feed(v_at, v_event, v_round) f;
+    return query
+    select x.event_id, x.at from unnest(v_events, v_times) with ordinality x(event_id, at, place)
+    where sec.seen_event(x.event_id) = 'active' order by x.place limit v_left;
+    get diagnostics v_seen = row_count;
+    v_left := v_left - v_seen;
+    exit when v_left = 0 or v_events is null or cardinality(v_events) < v_round;
+    v_at := v_times[v_round];
+    v_event := v_events[v_round];
   end loop;
 end
 $$;
-alter function app.feed_seen(uuid, int) owner to culturepass_authz;
-revoke execute on function app.feed_seen(uuid, int) from public;
-grant execute on function app.feed_seen(uuid, int) to culturepass_app, culturepass_job;
+alter function app.feed_seen(timestamptz, uuid, int) owner to culturepass_authz;
+revoke execute on function app.feed_seen(timestamptz, uuid, int) from public;
+grant execute on function app.feed_seen(timestamptz, uuid, int) to culturepass_app, culturepass_job;
 
 create function app.shown_until(p_event app.events) returns timestamptz
   language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -38554,6 +38617,36 @@ $$;
 alter function app.note_shown() owner to culturepass_counter;
 revoke execute on function app.note_shown() from public;
 grant update (shown_until) on app.event_ranks to culturepass_counter;
+
+create function app.listed_until(p_event app.events) returns timestamptz
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
+    when (p_event).status = 'active' and (p_event).state = 'published' and (p_event).visibility <> 'unlisted' then (p_event).ends_at
+  end;
+end
+$$;
+alter function app.listed_until(app.events) owner to culturepass_owner;
+revoke execute on function app.listed_until(app.events) from public;
+grant execute on function app.listed_until(app.events) to culturepass_app, culturepass_counter, culturepass_job;
+
+create function app.announce_event() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_until constant timestamptz := app.listed_until(new);
+begin
+  update app.event_announcements a set host_id = new.host_id, venue_id = new.venue_id, shown_until = v_until
+  where a.event_id = new.id;
+  if not found and v_until is not null then
+    insert into app.event_announcements (event_id, host_id, venue_id, shown_until)
+    values (new.id, new.host_id, new.venue_id, v_until);
+  end if;
+  return null;
+end
+$$;
+alter function app.announce_event() owner to culturepass_counter;
+revoke execute on function app.announce_event() from public;
+grant select, insert, update on app.event_announcements to culturepass_counter;
 
 create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns timestamptz
   language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -41170,7 +41263,7 @@ create trigger events_emit_update
 create trigger events_emit_cancel
   after update of state on app.events
   for each row
-  when (old.state in ('draft', 'published') and new.state = 'cancelled')
+  when (old.state in ('published') and new.state = 'cancelled')
   execute function jobs.emit('event', 'cancel');
 
 create trigger events_emit_archive
@@ -41191,6 +41284,11 @@ create trigger events_emit_unsuspend
   when (old.status = 'suspended' and new.status = 'active')
   execute function jobs.emit('event', 'unsuspend');
 
+create trigger event_announcements_stamp
+  before update of event_id, at, host_id, venue_id, shown_until on app.event_announcements
+  for each row when ((new.event_id is distinct from old.event_id or new.at is distinct from old.at or new.host_id is distinct from old.host_id or new.venue_id is distinct from old.venue_id or new.shown_until is distinct from old.shown_until))
+  execute function sec.stamp();
+
 create trigger event_local_times_stamp
   before update of event_id, starts_at_local, ends_at_local on app.event_local_times
   for each row when ((new.event_id is distinct from old.event_id or new.starts_at_local is distinct from old.starts_at_local or new.ends_at_local is distinct from old.ends_at_local))
@@ -41202,8 +41300,8 @@ create trigger event_ranks_stamp
   execute function sec.stamp();
 
 create trigger event_schedules_stamp
-  before update of event_id, revision, reminded_revision, unreminded on app.event_schedules
-  for each row when ((new.event_id is distinct from old.event_id or new.revision is distinct from old.revision or new.reminded_revision is distinct from old.reminded_revision or new.unreminded is distinct from old.unreminded))
+  before update of event_id, revision, reminded_revision, unreminded, cancelled_at on app.event_schedules
+  for each row when ((new.event_id is distinct from old.event_id or new.revision is distinct from old.revision or new.reminded_revision is distinct from old.reminded_revision or new.unreminded is distinct from old.unreminded or new.cancelled_at is distinct from old.cancelled_at))
   execute function sec.stamp();
 
 create trigger external_identities_stamp
@@ -42835,6 +42933,14 @@ create trigger users_trend after update of status on app.users
 create trigger events_trend after update of status, state, visibility, ends_at on app.events
   for each row when (app.shown_until(new) is distinct from app.shown_until(old)) execute function app.note_shown();
 
+create trigger events_announce after insert on app.events
+  for each row when (app.listed_until(new) is not null) execute function app.announce_event();
+
+create trigger events_announce_changed after update of status, state, visibility, ends_at, host_id, venue_id on app.events
+  for each row when (
+    (app.listed_until(new), new.host_id, new.venue_id) is distinct from (app.listed_until(old), old.host_id, old.venue_id)
+  ) execute function app.announce_event();
+
 create constraint trigger wallet_transactions_balance
   after insert on app.wallet_transactions deferrable initially deferred
   for each row execute function app.journal_balances();
@@ -44017,6 +44123,29 @@ create policy events_job_update on app.events for update to culturepass_job
   )
   with check (
     (select sec.job() in ('promotions', 'calendars'))
+  );
+
+create policy event_announcements_job_select on app.event_announcements for select to culturepass_job
+  using (
+    (select sec.job() in ('trending'))
+  );
+
+create policy event_announcements_job_insert on app.event_announcements for insert to culturepass_job
+  with check (
+    (select sec.job() in ('trending'))
+  );
+
+create policy event_announcements_job_update on app.event_announcements for update to culturepass_job
+  using (
+    (select sec.job() in ('trending'))
+  )
+  with check (
+    (select sec.job() in ('trending'))
+  );
+
+create policy event_announcements_job_delete on app.event_announcements for delete to culturepass_job
+  using (
+    (select sec.job() in ('trending'))
   );
 
 create policy event_local_times_job_select on app.event_local_times for select to culturepass_job
@@ -47147,6 +47276,15 @@ grant select on app.events to culturepass_authz;
 grant select on app.events to culturepass_counter;
 grant update (status, ticket_count, archived_from, archived_with, open_key, venue_id) on app.events to culturepass_counter;
 
+grant select on app.event_announcements to culturepass_job;
+grant insert (id, event_id, at, host_id, venue_id, shown_until) on app.event_announcements to culturepass_job;
+grant update (event_id, at, host_id, venue_id, shown_until) on app.event_announcements to culturepass_job;
+grant delete on app.event_announcements to culturepass_job;
+
+grant select on app.event_announcements to culturepass_authz;
+
+grant select on app.event_announcements to culturepass_counter;
+
 grant select on app.event_local_times to culturepass_job;
 grant insert (id, event_id, starts_at_local, ends_at_local) on app.event_local_times to culturepass_job;
 grant update (event_id, starts_at_local, ends_at_local) on app.event_local_times to culturepass_job;
@@ -47166,8 +47304,8 @@ grant select on app.event_ranks to culturepass_authz;
 grant select on app.event_ranks to culturepass_counter;
 
 grant select on app.event_schedules to culturepass_job;
-grant insert (id, event_id, revision, reminded_revision, unreminded) on app.event_schedules to culturepass_job;
-grant update (event_id, revision, reminded_revision, unreminded) on app.event_schedules to culturepass_job;
+grant insert (id, event_id, revision, reminded_revision, unreminded, cancelled_at) on app.event_schedules to culturepass_job;
+grant update (event_id, revision, reminded_revision, unreminded, cancelled_at) on app.event_schedules to culturepass_job;
 grant delete on app.event_schedules to culturepass_job;
 
 grant select on app.event_schedules to culturepass_authz;

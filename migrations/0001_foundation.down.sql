@@ -505,6 +505,14 @@ drop policy event_local_times_job_insert on app.event_local_times;
 
 drop policy event_local_times_job_select on app.event_local_times;
 
+drop policy event_announcements_job_delete on app.event_announcements;
+
+drop policy event_announcements_job_update on app.event_announcements;
+
+drop policy event_announcements_job_insert on app.event_announcements;
+
+drop policy event_announcements_job_select on app.event_announcements;
+
 drop policy events_job_update on app.events;
 
 drop policy events_job_select on app.events;
@@ -686,6 +694,10 @@ drop trigger wallet_journals_reversible on app.wallet_journals;
 drop trigger wallet_transactions_currency on app.wallet_transactions;
 
 drop trigger wallet_transactions_balance on app.wallet_transactions;
+
+drop trigger events_announce_changed on app.events;
+
+drop trigger events_announce on app.events;
 
 drop trigger events_trend on app.events;
 
@@ -1423,6 +1435,8 @@ drop trigger event_ranks_stamp on app.event_ranks;
 
 drop trigger event_local_times_stamp on app.event_local_times;
 
+drop trigger event_announcements_stamp on app.event_announcements;
+
 drop trigger events_emit_unsuspend on app.events;
 
 drop trigger events_emit_suspend on app.events;
@@ -1871,6 +1885,10 @@ drop function app.followed_events(uuid,timestamptz);
 
 drop function app.rank_fact(uuid,uuid,text);
 
+drop function app.announce_event();
+
+drop function app.listed_until(app.events);
+
 drop function app.note_shown();
 
 drop function app.note_accounts();
@@ -1887,9 +1905,9 @@ drop function app.note_likes();
 
 drop function app.shown_until(app.events);
 
-drop function app.feed_seen(uuid,int);
+drop function app.feed_seen(timestamptz,uuid,int);
 
-drop function app.feed(uuid,int);
+drop function app.feed(timestamptz,uuid,int);
 
 drop function app.trending(uuid,boolean,boolean,timestamptz,numeric,uuid,int,boolean);
 
@@ -2191,7 +2209,9 @@ drop function app.calendar_of(text,uuid,int);
 
 drop function app.calendar_name(text,uuid);
 
-drop function app.in_calendars(text,timestamptz,timestamptz);
+drop function app.in_calendars(uuid,text,timestamptz);
+
+drop function app.cancelled_at(uuid);
 
 drop function app.schedule_revision(uuid);
 
@@ -4017,6 +4037,8 @@ alter table app.event_ranks drop constraint event_ranks_event_id_fkey;
 
 alter table app.event_local_times drop constraint event_local_times_event_id_fkey;
 
+alter table app.event_announcements drop constraint event_announcements_event_id_fkey;
+
 alter table app.events drop constraint events_live_venue_id_fkey;
 
 alter table app.events drop constraint events_venue_id_same_city_fkey;
@@ -4328,6 +4350,8 @@ drop table app.event_schedules;
 drop table app.event_ranks;
 
 drop table app.event_local_times;
+
+drop table app.event_announcements;
 
 drop table counters.events;
 

@@ -39,6 +39,8 @@ const WORLD: &str = "
   insert into app.event_ranks (event_id, city_id, host_id, rank, spread_rank, actions, shown_until)
     select e.id, e.city_id, e.host_id, x, x, 1, e.ends_at
     from (select *, (random() * 300)::numeric(20, 12) as x from app.events where slug like 'bench-event-%') e;
+  insert into app.event_announcements (event_id, at, host_id, shown_until)
+    select e.id, e.created_at, e.host_id, e.ends_at from app.events e where e.slug like 'bench-event-%';
   insert into app.users (id, handle, display_name, email)
     select ('d0000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'bench_fan_' || n, 'Fan', 'fan' || n || '@example.org'
     from generate_series(1, 20000) n;
@@ -52,7 +54,7 @@ const WORLD: &str = "
 
 const FEED: &str =
     "begin;\nselect set_config('app.user_id', 'd0000000-0000-7000-8000-00000000000FAN', true);
-select app.feed('ffffffff-ffff-ffff-ffff-ffffffffffff', 21);\ncommit;\n";
+select app.feed(null, null, 21);\ncommit;\n";
 
 const LIKE: &str = "\\set u random(1, 20000)\n\\set e random(1, 10000)
 insert into app.likes (user_id, event_id)

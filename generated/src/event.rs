@@ -159,7 +159,7 @@ pub static EVENT: Resource = Resource {
           case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.host_id::text) > 0) is not true) or me.is_platform_admin) then 'unsuspend' end,
           case when t.status = 'active' and t.state = 'draft' and t.starts_at > now() and strpos(me.org_admin, t.host_id::text) > 0 then 'publish' end,
           case when t.status = 'active' and t.state = 'published' and t.ticket_count = 0 and strpos(me.org_admin, t.host_id::text) > 0 then 'unpublish' end,
-          case when t.status = 'active' and t.state in ('draft', 'published') and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'cancel' end,
+          case when t.status = 'active' and t.state = 'published' and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'cancel' end,
           case when t.status = 'active' and t.state = 'published' and t.ends_at < now() and strpos(me.org_admin, t.host_id::text) > 0 then 'complete' end,
           case when t.status = 'active' and strpos(me.org_admin, t.host_id::text) > 0 then 'copy' end, case when t.status = 'active' and t.state in ('published', 'completed') and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'check_in' end, case when t.status = 'active' and t.state = 'published' and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'sell_at_door' end, case when t.status = 'active' and strpos(me.org_admin, t.host_id::text) > 0 then 'broadcast' end, case when t.status = 'active' and t.state in ('draft', 'published') and t.ends_at > now() and strpos(me.org_admin, t.host_id::text) > 0 then 'promote' end
         ], null) as allowed_actions
@@ -251,7 +251,7 @@ pub static EVENT: Resource = Resource {
             sql: "update app.events as t set state = 'published' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "unpublish", rule: &CAN_UNPUBLISH, from: &["published"], when: Some("ticket_count is 0"), reason: false,
             sql: "update app.events as t set state = 'draft' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
-        Transition { name: "cancel", rule: &CAN_CANCEL, from: &["draft", "published"], when: None, reason: true,
+        Transition { name: "cancel", rule: &CAN_CANCEL, from: &["published"], when: None, reason: true,
             sql: "update app.events as t set state = 'cancelled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "complete", rule: &CAN_COMPLETE, from: &["published"], when: Some("ends_at < now"), reason: false,
             sql: "update app.events as t set state = 'completed' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
@@ -271,7 +271,7 @@ pub static EVENT: Resource = Resource {
         Constraint::conflict("events_publish_when", "", "only possible when starts_at > now"),
         Constraint::conflict("events_unpublish_from", "/state", "only possible while state is published"),
         Constraint::conflict("events_unpublish_when", "", "only possible when ticket_count is 0"),
-        Constraint::conflict("events_cancel_from", "/state", "only possible while state is draft or published"),
+        Constraint::conflict("events_cancel_from", "/state", "only possible while state is published"),
         Constraint::conflict("events_complete_from", "/state", "only possible while state is published"),
         Constraint::conflict("events_complete_when", "", "only possible when ends_at < now"),
         Constraint::quota("events_quota", "You have created 100 events today; the next day begins at midnight UTC."),

@@ -24,6 +24,7 @@ pub mod device;
 pub mod dispute;
 pub mod email_token;
 pub mod event;
+pub mod event_announcement;
 pub mod event_local_time;
 pub mod event_rank;
 pub mod event_schedule;

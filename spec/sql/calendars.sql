@@ -1,7 +1,8 @@
 -- Queries of the module `calendars` about events: which events belong to a calendar, and what the calendar says about
 -- them.
 
--- The revision of an event's times, starting at 1. A row exists once the event was moved or its guests were reminded.
+-- The revision of an event's times, starting at 1. A row exists once the event was moved or cancelled, or its guests were
+-- reminded.
 -- Callers who may read the event see its times, and it is no secret that they were changed.
 create function app.schedule_revision(p_event uuid) returns int
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -13,18 +14,30 @@ alter function app.schedule_revision(uuid) owner to <app>_authz;
 revoke execute on function app.schedule_revision(uuid) from public;
 grant execute on function app.schedule_revision(uuid) to <app>_app, <app>_job;
 
+-- When an event was cancelled; null if it was not. Callers who may read the event see that it was.
+create function app.cancelled_at(p_event uuid) returns timestamptz
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select s.cancelled_at from app.event_schedules s where s.event_id = p_event);
+end
+$$;
+alter function app.cancelled_at(uuid) owner to <app>_authz;
+revoke execute on function app.cancelled_at(uuid) from public;
+grant execute on function app.cancelled_at(uuid) to <app>_app, <app>_job;
+
 -- Whether an event belongs in calendars: it has been published and ended no more than thirty days ago and, if it was
 -- cancelled, that was no more than thirty days ago either.
-create function app.in_calendars(p_state text, p_ends_at timestamptz, p_updated_at timestamptz) returns boolean
+create function app.in_calendars(p_event uuid, p_state text, p_ends_at timestamptz) returns boolean
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_ends_at >= now() - interval '30 days'
-    and (p_state in ('published', 'completed') or (p_state = 'cancelled' and p_updated_at >= now() - interval '30 days'));
+    and (p_state in ('published', 'completed')
+      or (p_state = 'cancelled' and coalesce(app.cancelled_at(p_event) >= now() - interval '30 days', false)));
 end
 $$;
-alter function app.in_calendars(text, timestamptz, timestamptz) owner to <app>_owner;
-revoke execute on function app.in_calendars(text, timestamptz, timestamptz) from public;
-grant execute on function app.in_calendars(text, timestamptz, timestamptz) to <app>_app, <app>_job, <app>_authz;
+alter function app.in_calendars(uuid, text, timestamptz) owner to <app>_owner;
+revoke execute on function app.in_calendars(uuid, text, timestamptz) from public;
+grant execute on function app.in_calendars(uuid, text, timestamptz) to <app>_app, <app>_job, <app>_authz;
 
 -- The name of the profile, venue or city of a calendar; null if the caller may not read it.
 create function app.calendar_name(p_kind text, p_id uuid) returns text
@@ -68,12 +81,12 @@ begin
     select x.id from (
       (select e.id, e.starts_at, false as begun from app.events e
        where e.%1$I = $1 and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at >= now()
-         and app.in_calendars(e.state, e.ends_at, e.updated_at)
+         and app.in_calendars(e.id, e.state, e.ends_at)
        order by e.starts_at, e.id limit $2)
       union all
       (select e.id, e.starts_at, true from app.events e
        where e.%1$I = $1 and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at < now()
-         and e.starts_at >= now() - interval '1 year' and app.in_calendars(e.state, e.ends_at, e.updated_at)
+         and e.starts_at >= now() - interval '1 year' and app.in_calendars(e.id, e.state, e.ends_at)
        order by e.starts_at desc, e.id limit $2)
     ) x
     order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id limit $2
@@ -121,7 +134,7 @@ begin
         where w.follower_id = sec.uid() and w.status = 'active' and f.visibility <> 'unlisted'
       ) mine(id)
       join app.events e on e.id = mine.id
-      where e.status = 'active' and app.in_calendars(e.state, e.ends_at, e.updated_at)
+      where e.status = 'active' and app.in_calendars(e.id, e.state, e.ends_at)
     ) x
     order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id offset 0
   ) y

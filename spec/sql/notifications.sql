@@ -163,13 +163,17 @@ revoke execute on function app.notify(text, text[], text[], boolean, interval, t
 grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) to <app>_job;
 
 -- Drops pending reminders in the same transaction that moves an event, or that cancels, unpublishes, suspends or
--- archives it.
+-- archives it, and stores when it was cancelled: the event's `updated_at` also changes afterwards.
 create function app.reschedule_event() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone) then
     insert into app.event_schedules as s (event_id, revision) values (new.id, 2)
     on conflict (event_id) do update set revision = s.revision + 1;
+  end if;
+  if new.state = 'cancelled' and old.state <> 'cancelled' then
+    insert into app.event_schedules as s (event_id, cancelled_at) values (new.id, now())
+    on conflict (event_id) do update set cancelled_at = excluded.cancelled_at;
   end if;
   update app.notification_deliveries d
   set state = 'dropped', error = 'the event has another time, or none', settled_at = now()

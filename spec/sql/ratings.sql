@@ -94,6 +94,9 @@ begin
   select r.city_id, r.target_type, sum(r.stars)::numeric / sum(r.votes) from app.ratings r
   group by 1, 2 having sum(r.votes) > 0 order by 1, 2
   on conflict (city_id, target_type) do update set mean = excluded.mean where m.mean <> excluded.mean;
+  -- Where no review is left, for example after a moderator has taken away a flood of them, the next one counts as the first.
+  delete from app.rating_means m
+  where not exists (select from app.ratings r where r.city_id = m.city_id and r.target_type = m.target_type and r.votes > 0);
   -- Computed from the columns of the updated row, so that a review that is committed meanwhile counts.
   with changed as (
     update app.ratings r set score = app.rating_score(r.stars, r.votes, m.mean)

@@ -74,82 +74,80 @@ grant execute on function app.trending(uuid, boolean, boolean, timestamptz, nume
 -- function must still apply the access rules to the result. For each host and venue followed, an index scan finds as
 -- many events as a page has. For callers who follow very many, a page is found faster among the newest events of all;
 -- if those don't fill a page, the first way is used.
-create function app.feed(p_before uuid, p_limit int) returns setof uuid
+create function app.feed(p_at timestamptz, p_event uuid, p_limit int) returns table (event_id uuid, at timestamptz)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
 declare
   v_many constant int := 500;
+  v_at constant timestamptz := coalesce(p_at, 'infinity');
+  v_event constant uuid := coalesce(p_event, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_page uuid[];
 begin
   if (select count(*) from (select from app.follows f where f.follower_id = sec.uid() and f.status = 'active' limit v_many) f) = v_many then
     v_page := array(
-      select n.id from (select * from app.events e where e.id < p_before order by e.id desc limit 20000) n
-      where n.status = 'active' and n.state = 'published' and n.visibility <> 'unlisted' and n.ends_at > now()
+      select n.event_id from (
+        select * from app.event_announcements a where (a.at, a.event_id) < (v_at, v_event)
+        order by a.at desc, a.event_id desc limit 20000) n
+      where n.shown_until > now()
         and (n.host_id in (select f.entity_id from app.follows f where f.follower_id = sec.uid() and f.status = 'active')
           or n.venue_id in (select f.entity_id from app.follows f where f.follower_id = sec.uid() and f.status = 'active'))
-      order by n.id desc limit p_limit);
+      order by n.at desc, n.event_id desc limit p_limit);
     if cardinality(v_page) = p_limit then
-      return query select unnest(v_page);
+      return query
+      select a.event_id, a.at from app.event_announcements a where a.event_id = any(v_page)
+      order by a.at desc, a.event_id desc;
       return;
     end if;
   end if;
   return query
-  select distinct x.id from app.follows f
+  select distinct x.event_id, x.at from app.follows f
   cross join lateral (
-    (select e.id from app.events e
-     where f.entity_type = 'organization' and e.host_organization_id = f.entity_id and e.id < p_before
-       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
-     order by e.id desc limit p_limit)
+    (select a.event_id, a.at from app.event_announcements a
+     where f.entity_type not in ('user', 'venue') and a.host_id = f.entity_id and (a.at, a.event_id) < (v_at, v_event)
+       and a.shown_until > now()
+     order by a.at desc, a.event_id desc limit p_limit)
     union all
-    (select e.id from app.events e
-     where f.entity_type = 'community' and e.host_community_id = f.entity_id and e.id < p_before
-       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
-     order by e.id desc limit p_limit)
-    union all
-    (select e.id from app.events e
-     where f.entity_type = 'business' and e.host_business_id = f.entity_id and e.id < p_before
-       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
-     order by e.id desc limit p_limit)
-    union all
-    (select e.id from app.events e
-     where f.entity_type = 'institution' and e.host_institution_id = f.entity_id and e.id < p_before
-       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
-     order by e.id desc limit p_limit)
-    union all
-    (select e.id from app.events e
-     where f.entity_type = 'venue' and e.venue_id = f.entity_id and e.id < p_before
-       and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted' and e.ends_at > now()
-     order by e.id desc limit p_limit)
+    (select a.event_id, a.at from app.event_announcements a
+     where f.entity_type = 'venue' and a.venue_id = f.entity_id and (a.at, a.event_id) < (v_at, v_event)
+       and a.shown_until > now()
+     order by a.at desc, a.event_id desc limit p_limit)
   ) x
   where f.follower_id = sec.uid() and f.status = 'active'
-  order by x.id desc limit p_limit;
+  order by x.at desc, x.event_id desc limit p_limit;
 end
 $$;
-alter function app.feed(uuid, int) owner to <app>_authz;
-revoke execute on function app.feed(uuid, int) from public;
-grant execute on function app.feed(uuid, int) to <app>_app, <app>_job;
+alter function app.feed(timestamptz, uuid, int) owner to <app>_authz;
+revoke execute on function app.feed(timestamptz, uuid, int) from public;
+grant execute on function app.feed(timestamptz, uuid, int) to <app>_app, <app>_job;
 
 -- The same without events that the caller may not see, however many of them come first.
-create function app.feed_seen(p_before uuid, p_limit int) returns setof uuid
+create function app.feed_seen(p_at timestamptz, p_event uuid, p_limit int) returns table (event_id uuid, at timestamptz)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
 declare
   -- If many are hidden, a page is found in fewer rounds.
   v_round constant int := greatest(p_limit, 100);
-  v_before uuid := p_before;
+  v_at timestamptz := p_at;
+  v_event uuid := p_event;
   v_left int := p_limit;
-  v_found uuid[];
-  v_seen uuid[];
+  v_events uuid[];
+  v_times timestamptz[];
+  v_seen int;
 begin
   loop
-    v_found := array(select f from app.feed(v_before, v_round) f);
-    v_seen := array(
-      select x.id from unnest(v_found) with ordinality x(id, place) where sec.seen_event(x.id) = 'active' order by x.place limit v_left);
-    return query select unnest(v_seen);
-    v_left := v_left - cardinality(v_seen);
-    exit when v_left = 0 or cardinality(v_found) < v_round;
-    v_before := v_found[v_round];
+    select array_agg(f.event_id order by f.at desc, f.event_id desc), array_agg(f.at order by f.at desc, f.event_id desc)
+    into v_events, v_times from app.feed(v_at, v_event, v_round) f;
+    return query
+    select x.event_id, x.at from unnest(v_events, v_times) with ordinality x(event_id, at, place)
+    where sec.seen_event(x.event_id) = 'active' order by x.place limit v_left;
+    get diagnostics v_seen = row_count;
+    v_left := v_left - v_seen;
+    exit when v_left = 0 or v_events is null or cardinality(v_events) < v_round;
+    v_at := v_times[v_round];
+    v_event := v_events[v_round];
   end loop;
 end
 $$;
-alter function app.feed_seen(uuid, int) owner to <app>_authz;
-revoke execute on function app.feed_seen(uuid, int) from public;
-grant execute on function app.feed_seen(uuid, int) to <app>_app, <app>_job;
+alter function app.feed_seen(timestamptz, uuid, int) owner to <app>_authz;
+revoke execute on function app.feed_seen(timestamptz, uuid, int) from public;
+grant execute on function app.feed_seen(timestamptz, uuid, int) to <app>_app, <app>_job;

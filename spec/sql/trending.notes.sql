@@ -152,6 +152,46 @@ grant update (shown_until) on app.event_ranks to <app>_counter;
 create trigger events_trend after update of status, state, visibility, ends_at on app.events
   for each row when (app.shown_until(new) is distinct from app.shown_until(old)) execute function app.note_shown();
 
+-- The end of an event while feeds may show it: published and not unlisted. The access rules decide who sees it.
+create function app.listed_until(p_event app.events) returns timestamptz
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
+    when (p_event).status = 'active' and (p_event).state = 'published' and (p_event).visibility <> 'unlisted' then (p_event).ends_at
+  end;
+end
+$$;
+alter function app.listed_until(app.events) owner to <app>_owner;
+revoke execute on function app.listed_until(app.events) from public;
+grant execute on function app.listed_until(app.events) to <app>_app, <app>_counter, <app>_job;
+
+-- Feeds show what was published last, whenever its draft was begun. Publishing an event again doesn't make it new.
+create function app.announce_event() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_until constant timestamptz := app.listed_until(new);
+begin
+  update app.event_announcements a set host_id = new.host_id, venue_id = new.venue_id, shown_until = v_until
+  where a.event_id = new.id;
+  if not found and v_until is not null then
+    insert into app.event_announcements (event_id, host_id, venue_id, shown_until)
+    values (new.id, new.host_id, new.venue_id, v_until);
+  end if;
+  return null;
+end
+$$;
+alter function app.announce_event() owner to <app>_counter;
+revoke execute on function app.announce_event() from public;
+grant select, insert, update on app.event_announcements to <app>_counter;
+
+create trigger events_announce after insert on app.events
+  for each row when (app.listed_until(new) is not null) execute function app.announce_event();
+
+create trigger events_announce_changed after update of status, state, visibility, ends_at, host_id, venue_id on app.events
+  for each row when (
+    (app.listed_until(new), new.host_id, new.venue_id) is distinct from (app.listed_until(old), old.host_id, old.venue_id)
+  ) execute function app.announce_event();
+
 -- The facts that count, except follows, which count for the events that were published when the follow began.
 create view app.rank_facts with (security_invoker = true) as
   select l.user_id as actor_id, l.event_id, 'like' as kind, l.created_at as at from app.likes l where l.status = 'active'

@@ -72,6 +72,17 @@ async fn event(stage: &Stage, host: (&str, Uuid), title: &str, more: &str) -> Uu
                 "set session_replication_role = replica; update app.events set {more} where id = '{id}'"
             ))
             .await;
+        cancelled(stage, id).await;
     }
     id
+}
+
+/// What the trigger stores with a cancellation: when it was.
+async fn cancelled(stage: &Stage, event: Uuid) {
+    stage
+        .sql(format!(
+            "insert into app.event_schedules (event_id, cancelled_at)
+             select id, updated_at from app.events where id = '{event}' and state = 'cancelled'"
+        ))
+        .await;
 }

@@ -16,6 +16,7 @@ mod planning;
 mod quiet;
 mod reminders;
 mod settings;
+mod soonest;
 pub mod stage;
 mod stream;
 mod wordings;

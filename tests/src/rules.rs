@@ -4,6 +4,7 @@ mod answers;
 mod differential;
 mod mutants;
 pub mod oracle;
+mod published;
 mod questions;
 mod unnoticed;
 pub mod world;

@@ -145,8 +145,8 @@ impl Trending {
 
     /// The first events of the transaction's member's `GET /me/feed`.
     pub async fn newest_followed(&self, cx: &mut Cx, most: i32) -> Result<Vec<Uuid>> {
-        let found = sqlx::query_scalar("select app.feed_seen($1, $2)");
-        let found = found.bind(Uuid::max()).bind(most);
+        let found = sqlx::query_scalar("select f.event_id from app.feed_seen(null, null, $1) f");
+        let found = found.bind(most);
         Ok(found.fetch_all(cx.conn()).await?)
     }
 }

@@ -257,6 +257,85 @@ async fn se5_calendars_have_what_is_near_in_time_and_what_was_cancelled_lately()
     stage.server.client.get(&gone).await.expect(404);
 }
 
+/// Thirty days from the cancellation, whatever changes afterwards: the host corrects the description, or the venue goes.
+#[tokio::test]
+async fn se5_a_cancellation_is_shown_for_thirty_days_and_not_again() {
+    let stage = Stage::new().await;
+    let admin = admin(&stage).await;
+    let id = event(&stage, ("organization", stage.host), "Jazz", "").await;
+    let cancel = format!("/events/{id}/cancel");
+    let body = json!({"reason": "Flooded"});
+    admin.client.post(&cancel, body).await.expect(200);
+    let path = format!("/organizations/{}/calendar.ics", stage.host);
+    let shown = async || read(&stage.server.client, &path).await.contains(&id);
+    let past = async |days: i32| {
+        stage
+            .sql(format!(
+                "update app.event_schedules set cancelled_at = now() - interval '{days} days' where event_id = '{id}'"
+            ))
+            .await;
+    };
+    assert!(shown().await);
+    past(29).await;
+    assert!(shown().await);
+    past(31).await;
+    assert!(!shown().await);
+    stage
+        .sql(format!(
+            "update app.events set description = 'It was the flood.' where id = '{id}'"
+        ))
+        .await;
+    assert!(!shown().await, "it was cancelled long ago");
+    // The negative control: by the time of the last change it would appear again.
+    stage
+        .sql(
+            "create or replace function app.cancelled_at(p_event uuid) returns timestamptz language sql stable security definer
+             set search_path = pg_catalog, pg_temp as 'select e.updated_at from app.events e where e.id = p_event'",
+        )
+        .await;
+    assert!(shown().await);
+}
+
+/// What was never published is in nobody's calendar, so nothing has to be called off there.
+#[tokio::test]
+async fn se5_a_draft_is_not_called_off() {
+    let stage = Stage::new().await;
+    let admin = admin(&stage).await;
+    let id = event(
+        &stage,
+        ("organization", stage.host),
+        "A secret guest",
+        "state = 'draft'",
+    )
+    .await;
+    let body = json!({"reason": "She can't come"});
+    let refused = admin
+        .client
+        .post(&format!("/events/{id}/cancel"), body)
+        .await;
+    refused.expect(409);
+    stage
+        .server
+        .client
+        .get(&format!("/events/{id}"))
+        .await
+        .expect(404);
+    // The host deletes it instead.
+    let etag = admin.client.get(&format!("/events/{id}")).await.etag();
+    let tag = [("if-match", etag.as_str())];
+    let gone = admin
+        .client
+        .send(Method::DELETE, &format!("/events/{id}"), None, &tag)
+        .await;
+    gone.expect(204);
+    for path in [
+        format!("/organizations/{}/calendar.ics", stage.host),
+        format!("/cities/{}/calendar.ics", stage.city),
+    ] {
+        assert!(!read(&stage.server.client, &path).await.contains(&id));
+    }
+}
+
 #[tokio::test]
 async fn se5_five_hundred_events_are_enough_and_the_next_ones_are_among_them() {
     let stage = Stage::new().await;

@@ -9,7 +9,11 @@ use crate::support::{
 };
 use image::ImageFormat;
 use reqwest::{Client, Method};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use storage::{Announced, Place, Storage};
+use uuid::Uuid;
 
 struct Store(Companion);
 
@@ -140,6 +144,47 @@ async fn md2_a_bucket_holds_an_address_to_what_was_announced() {
     media.sweep().await.expect("swept");
     server.settled().await;
     assert_eq!(media.audit().await.expect("looked").files, 0);
+}
+
+/// An address is of no use once its time is over.
+#[tokio::test]
+async fn md2_an_address_of_a_bucket_expires() {
+    let store = Store::start();
+    let bucket = storage::Bucket {
+        name: "pictures".to_owned(),
+        region: "us-east-1".to_owned(),
+        endpoint: Some(
+            store
+                .url("")
+                .replace("/pictures/", "")
+                .parse()
+                .expect("a URL"),
+        ),
+        login: Some(("tests".to_owned(), "tests-secret".to_owned().into())),
+        timeout: Duration::from_secs(10),
+    };
+    let files = Storage::new(Place::Bucket(bucket), || false).expect("a bucket");
+    let bytes = jpeg(60, 40, 1);
+    for (seconds, wait, status) in [(60, 0, 200), (1, 3, 403)] {
+        let announced = Announced {
+            id: Uuid::now_v7(),
+            content_type: "image/jpeg",
+            sha256: Sha256::digest(&bytes).into(),
+            bytes: bytes.len() as u64,
+            expires_at: seconds,
+        };
+        let signed = files.sign_upload(&announced, 0).await.expect("an address");
+        let headers: serde_json::Map<String, Value> = (signed.headers.into_iter())
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        let upload = json!({"url": signed.url.as_str(), "headers": headers});
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        assert_eq!(
+            put(&upload, None, None, &bytes).await,
+            status,
+            "{seconds} s"
+        );
+    }
 }
 
 /// A signature can't limit the length: a file that is too long is found and deleted after the upload.

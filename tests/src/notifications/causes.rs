@@ -5,6 +5,7 @@ mod ends;
 mod events;
 mod often;
 mod people;
+mod stop;
 mod trade;
 mod world;
 
@@ -53,6 +54,7 @@ async fn hold(cases: &[Case]) {
     for case in cases {
         case.holds(&world).await;
     }
+    stop::hold(&world).await;
 }
 
 #[tokio::test]
@@ -148,6 +150,25 @@ async fn followers_hear_of_a_new_event_and_guests_of_every_change() {
             .await
             .contains(&"event_published".to_owned())
     );
+    // An event that was unlisted is new to followers when it is listed, once.
+    let secret = guests
+        .one("select id::text from app.events where title = 'A secret night'")
+        .await;
+    let path = format!("/events/{secret}");
+    for visibility in ["public", "unlisted", "public"] {
+        let etag = guests.olga.client.get(&path).await.expect(200).etag();
+        let body = json!({"visibility": visibility});
+        let changed = guests.olga.client.patch(&path, &etag, body).await;
+        changed.expect(200);
+        guests.server.settled().await;
+        let names = guests.names(&follower).await;
+        assert_eq!(
+            names,
+            ["event_published", "event_published"],
+            "{visibility}"
+        );
+    }
+    assert!(guests.names(&stranger).await.is_empty());
     // Guests are not notified of a change that doesn't concern them.
     guests
         .change(json!({"description": "Doors open at six"}))

@@ -283,6 +283,23 @@ async fn rm5_an_event_that_is_moved_close_is_reminded_of_while_that_helps() {
     );
 }
 
+/// What is close is a setting.
+#[tokio::test]
+async fn rm5_how_close_is_too_close_is_set() {
+    for (least, reminded) in [(30, 1), (61, 0)] {
+        let guests = Guests::with(|parts| {
+            parts
+                .modules
+                .notifications
+                .notifications_reminder_least_minutes = least;
+        })
+        .await;
+        guests.guest("rhona_goes").await;
+        guests.begins_in(60).await;
+        assert_eq!(guests.remind().await, reminded, "{least}");
+    }
+}
+
 #[tokio::test]
 async fn rm6_after_hours_of_nobody_working_what_is_still_useful_is_sent_once() {
     let guests = Guests::new().await;

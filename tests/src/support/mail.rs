@@ -25,6 +25,11 @@ impl MemoryMailer {
             .collect()
     }
 
+    /// All mails, oldest first.
+    pub fn all(&self) -> Vec<Mail> {
+        self.0.lock().expect("mail").clone()
+    }
+
     pub fn count_to(&self, address: &str) -> usize {
         self.all_to(address).len()
     }

@@ -98,6 +98,31 @@ async fn tr6_what_is_over_hidden_or_elsewhere_is_gone_at_once() {
     assert_eq!(page.json["data"], one.json["data"]);
 }
 
+/// An event ends although nobody writes anything: it is gone with the next request.
+#[tokio::test]
+async fn tr6_what_ends_is_gone_without_a_write() {
+    let stage = Stage::new().await;
+    let events = ladder(&stage, stage.host, 3).await;
+    stage
+        .sql(format!(
+            "update app.events set starts_at = now() - interval '1 hour', ends_at = now() + interval '3 seconds' where id = '{}'",
+            events[0]
+        ))
+        .await;
+    let rows = "select string_agg(ctid::text || xmin::text, ',' order by id) from app.event_ranks";
+    let before: String = stage.one(rows).await;
+    assert_eq!(stage.trending("").await, events, "it goes on");
+    let ended = format!(
+        "select ends_at < now() from app.events where id = '{}'",
+        events[0]
+    );
+    while !stage.one::<bool>(ended.clone()).await {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(stage.trending("").await, events[1..]);
+    assert_eq!(stage.one::<String>(rows).await, before);
+}
+
 /// Invisible events neither leave pages empty nor end the list early.
 #[tokio::test]
 async fn tr6_pages_are_filled_up_past_what_may_not_be_seen() {

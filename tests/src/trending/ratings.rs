@@ -187,6 +187,70 @@ async fn rt3_a_review_of_the_same_moment_is_not_lost() {
     assert_eq!(stage.one::<i32>(votes).await, 4);
 }
 
+/// Profiles are measured by others of their kind in their city, and by nobody else.
+#[tokio::test]
+async fn rt3_each_kind_of_profile_has_its_own_average_in_each_city() {
+    let stage = Stage::new().await;
+    rate(&stage, stage.host, 3, 1).await;
+    let elsewhere = stage.server.city("auckland").await;
+    let people = array(&stage.people(2).await);
+    for (table, kind, city, rating) in [
+        ("organizations", "organization", elsewhere, 1),
+        ("businesses", "business", stage.city, 2),
+    ] {
+        stage
+            .sql(format!(
+                "with made as (
+                   insert into app.{table} (city_id, name, state) values ('{city}', 'Another', 'approved') returning id)
+                 insert into app.reviews (reviewer_id, entity_type, entity_id, rating)
+                 select u, '{kind}', made.id, {rating} from made, unnest({people}) u"
+            ))
+            .await;
+    }
+    let ratings = &stage.server.built.app.modules.ratings;
+    ratings.refresh().await.expect("refreshed");
+    let means: Vec<String> = stage
+        .all(format!(
+            "select target_type || ' ' || (city_id = '{}') || ' ' || mean::float8 from app.rating_means order by 1",
+            stage.city
+        ))
+        .await;
+    assert_eq!(
+        means,
+        [
+            "business true 2",
+            "organization false 1",
+            "organization true 4.75"
+        ]
+    );
+    let scores: Vec<f64> = stage
+        .all("select score::float8 from app.ratings order by target_type, stars".to_owned())
+        .await;
+    let expected = [(2.0, 4.0, 2.0), (1.0, 2.0, 2.0), (4.75, 19.0, 4.0)]
+        .map(|(mean, stars, votes)| (10.0 * mean + stars) / (10.0 + votes));
+    for (score, expected) in scores.iter().zip(expected) {
+        assert!((score - expected).abs() < 1e-6, "{scores:?} {expected}");
+    }
+    assert_eq!(scores.len(), 3);
+    // All reviews of the business are taken away: its kind has no average any more, and the next review counts as the
+    // first of the city.
+    stage
+        .sql("update app.reviews set status = 'suspended' where entity_type = 'business'")
+        .await;
+    ratings.refresh().await.expect("refreshed");
+    stage
+        .sql(format!(
+            "insert into app.reviews (reviewer_id, entity_type, entity_id, rating)
+             select '{}', 'business', b.id, 5 from app.businesses b where b.name = 'Another'",
+            stage.people(1).await[0]
+        ))
+        .await;
+    let score: f64 = stage
+        .one("select score::float8 from app.ratings where target_type = 'business'".to_owned())
+        .await;
+    assert!((score - 35.0 / 11.0).abs() < 1e-6, "{score}");
+}
+
 #[tokio::test]
 async fn rt3_one_review_of_five_stars_comes_after_two_hundred_of_four_point_seven() {
     let stage = Stage::new().await;

@@ -47,7 +47,7 @@ pub fn add(document: &mut Value) {
             "Me",
             "List events of hosts and venues that the caller follows",
         ),
-        "Returns events that have not ended, most recently added first.",
+        "Returns events that have not ended, most recently published first.",
         paging.to_vec(),
         "#/components/responses/EventPage",
         json!([{"bearer": []}]),

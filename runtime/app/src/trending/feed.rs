@@ -10,6 +10,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use generated::event::EVENT;
 use kernel::{Caller, Result, own::List};
 use serde_json::json;
@@ -38,33 +39,36 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
         Ok(page) => page,
         Err(refusal) => return Ok(refusal),
     };
-    let next_cursor = page.last.map(|(_, id)| asked.cursor("", id));
+    let next_cursor = page.last.map(|(at, id)| asked.cursor(&at.to_rfc3339(), id));
     let page = Json(json!({"data": page.shown, "next_cursor": next_cursor}));
     // Not cached, since the answer reveals whom the member follows.
     Ok(([(header::CACHE_CONTROL, "no-store")], page).into_response())
 }
 
 impl Ordered for Feed<'_> {
-    /// Ordered by ids alone; the text in the cursor is empty.
-    type Place = String;
+    /// When the event was first published.
+    type Place = DateTime<Utc>;
 
     /// Runs with the member's permissions; the database finds the feed of the transaction's member.
     async fn find(
         &self,
-        after: Option<&(String, Uuid)>,
+        after: Option<&(DateTime<Utc>, Uuid)>,
         rows: i64,
         only_seen: bool,
-    ) -> Result<Vec<(String, Uuid)>> {
+    ) -> Result<Vec<(DateTime<Utc>, Uuid)>> {
         let mut cx = self.lists.module.db.begin_read(self.caller).await?;
         let found = match only_seen {
-            false => sqlx::query_scalar("select app.feed($1, $2::int8::int4)"),
-            true => sqlx::query_scalar("select app.feed_seen($1, $2::int8::int4)"),
+            false => {
+                sqlx::query_as("select f.at, f.event_id from app.feed($1, $2, $3::int8::int4) f")
+            }
+            true => sqlx::query_as(
+                "select f.at, f.event_id from app.feed_seen($1, $2, $3::int8::int4) f",
+            ),
         };
-        let found: Vec<Uuid> = found
-            .bind(after.map_or(Uuid::max(), |(_, id)| *id))
-            .bind(rows)
-            .fetch_all(cx.conn())
-            .await?;
-        Ok(found.into_iter().map(|id| (String::new(), id)).collect())
+        let found = found
+            .bind(after.map(|(at, _)| *at))
+            .bind(after.map(|(_, id)| *id))
+            .bind(rows);
+        Ok(found.fetch_all(cx.conn()).await?)
     }
 }

@@ -5,6 +5,20 @@
 
 use super::Cause;
 
+/// Followers of the host or the venue who may see the event.
+const NEW_EVENT: &str = "select jsonb_build_object('event', e.title, 'followed', app.name_of(e.host_id),
+          'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
+        jsonb_build_object('event', e.id) as data, e.id as event_id, e.starts_at as expires_at,
+        'event_published:' || e.id as key,
+        array(select f.follower_id from app.follows f
+          where f.status = 'active' and f.entity_id in (e.host_id, e.venue_id)
+            and (e.visibility = 'public' and (c.id is null or c.visibility = 'public')
+              or exists (select from app.community_members m
+                where m.community_id = c.id and m.user_id = f.follower_id and m.state = 'active' and m.status = 'active'))) as members
+        from app.events e left join app.communities c on c.id = e.host_community_id
+        where e.id = $1 and e.state = 'published' and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at > now()
+          and app.is_shown(e.host_id)";
+
 /// The members who have a ticket or are on the waiting list: the recipients of everything that guests have to know. A
 /// member on the waiting list may have been excluded from the host's community since, or the event hidden.
 pub(super) const CAUSES: &[Cause] = &[
@@ -76,19 +90,16 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &[],
         message: "event_published",
         to_its_cause: false,
-        // Followers of the host or the venue who may see the event.
-        sql: "select jsonb_build_object('event', e.title, 'followed', app.name_of(e.host_id),
-                  'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
-                jsonb_build_object('event', e.id) as data, e.id as event_id, e.starts_at as expires_at,
-                'event_published:' || e.id as key,
-                array(select f.follower_id from app.follows f
-                  where f.status = 'active' and f.entity_id in (e.host_id, e.venue_id)
-                    and (e.visibility = 'public' and (c.id is null or c.visibility = 'public')
-                      or exists (select from app.community_members m
-                        where m.community_id = c.id and m.user_id = f.follower_id and m.state = 'active' and m.status = 'active'))) as members
-              from app.events e left join app.communities c on c.id = e.host_community_id
-              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at > now()
-                and app.is_shown(e.host_id)",
+        sql: NEW_EVENT,
+    },
+    Cause {
+        event: "event.update",
+        changed: &["visibility"],
+        message: "event_published",
+        to_its_cause: false,
+        // It was published for the holders of a link or for members alone, and is shown to more now. Whoever has been told
+        // is not told again.
+        sql: NEW_EVENT,
     },
     Cause {
         event: "event.update",
