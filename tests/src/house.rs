@@ -6,6 +6,7 @@ mod benchmarks;
 mod built_once;
 mod clocks;
 mod constraints;
+mod diagrams;
 mod documents;
 mod floats;
 mod folders;

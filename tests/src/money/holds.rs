@@ -82,6 +82,44 @@ async fn t3_stock_is_right_at_every_moment() {
     chaos(Arc::new(Stage::without_provider().await), seconds()).await;
 }
 
+/// The negative control: tickets that come back without their place are noticed by the query that the test repeats.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t3_notices_stock_that_is_not_returned() {
+    let stage = Stage::without_provider().await;
+    let kinds = [
+        stage.tickets("One", 2_500, 12).await,
+        stage.tickets("Two", 1_000, 8).await,
+    ];
+    let mut conn = stage.server.superuser().await;
+    let text: String =
+        sqlx::query_scalar("select pg_get_functiondef('app.return_tickets(uuid)'::regprocedure)")
+            .fetch_one(&mut conn)
+            .await
+            .expect("the function");
+    let returned = "set sold = t.sold - v_type.quantity";
+    assert!(text.contains(returned));
+    sqlx::raw_sql(sqlx::AssertSqlSafe(
+        text.replace(returned, "set sold = t.sold"),
+    ))
+    .execute(&mut conn)
+    .await
+    .expect("switched off");
+    let (counts, mut random) = (Counts::default(), Rng::with_seed(1));
+    for _ in 0..20 {
+        assert_eq!(all_faults(&mut conn).await, Vec::<String>::new());
+        buy(&stage, &stage.mira, &kinds, &mut random, &counts).await;
+        if of(&counts.given_back) > 0 {
+            break;
+        }
+    }
+    let faults = all_faults(&mut conn).await;
+    let fault = "sold is not the number of tickets";
+    assert!(
+        faults.iter().any(|found| found.contains(fault)),
+        "{faults:?}"
+    );
+}
+
 /// Runs everything at once for this many seconds, while the invariants are checked continuously.
 pub async fn chaos(stage: Arc<Stage>, seconds: u64) {
     let kinds = [
