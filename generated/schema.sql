@@ -1001,7 +1001,7 @@ comment on column app.businesses.charges_enabled is 'Whether the Stripe account 
 comment on column app.businesses.payouts_enabled is 'Whether Stripe pays out from the account.';
 comment on column app.businesses.verified is 'Whether the city has verified it. A new name takes this back.';
 comment on column app.businesses.state is 'Only approved businesses are public.';
-comment on column app.businesses.was_rejected is 'Whether it was rejected and has not been approved since. Until then it can begin nothing new, also while it is `pending` again.';
+comment on column app.businesses.was_rejected is 'Whether it was rejected and not approved since. Until then nothing new can begin for it.';
 alter table app.businesses owner to culturepass_owner;
 alter table app.businesses enable row level security;
 alter table app.businesses force row level security;
@@ -2162,7 +2162,7 @@ comment on column app.organizations.charges_enabled is 'Whether the Stripe accou
 comment on column app.organizations.payouts_enabled is 'Whether Stripe pays out from the account.';
 comment on column app.organizations.verified is 'Whether the city has verified it. A new name takes this back.';
 comment on column app.organizations.state is 'Only approved organisations are public.';
-comment on column app.organizations.was_rejected is 'Whether it was rejected and has not been approved since. Until then it can begin nothing new, also while it is `pending` again.';
+comment on column app.organizations.was_rejected is 'Whether it was rejected and not approved since. Until then nothing new can begin for it.';
 alter table app.organizations owner to culturepass_owner;
 alter table app.organizations enable row level security;
 alter table app.organizations force row level security;
@@ -24257,24 +24257,10 @@ begin
   end if;
   case v_action
     when 'update' then
-      if new.rating is distinct from old.rating
-        and (old.reviewer_id = sec.uid()
-          and (
-            (old.entity_type = 'organization' and sec.seen_organization_not_admin(old.entity_id))
-            or (old.entity_type = 'business' and sec.seen_business_not_admin(old.entity_id))
-            or (old.entity_type = 'venue' and sec.seen_venue_not_admin(old.entity_id))
-            or (old.entity_type = 'community' and sec.seen_community_not_admin(old.entity_id))
-          )) is not true then
+      if new.rating is distinct from old.rating and (old.reviewer_id = sec.uid()) is not true then
         v_refused := array_append(v_refused, 'rating');
       end if;
-      if new.comment is distinct from old.comment
-        and (old.reviewer_id = sec.uid()
-          and (
-            (old.entity_type = 'organization' and sec.seen_organization_not_admin(old.entity_id))
-            or (old.entity_type = 'business' and sec.seen_business_not_admin(old.entity_id))
-            or (old.entity_type = 'venue' and sec.seen_venue_not_admin(old.entity_id))
-            or (old.entity_type = 'community' and sec.seen_community_not_admin(old.entity_id))
-          )) is not true then
+      if new.comment is distinct from old.comment and (old.reviewer_id = sec.uid()) is not true then
         v_refused := array_append(v_refused, 'comment');
       end if;
       if new.reply is distinct from old.reply
@@ -24317,24 +24303,10 @@ create function app.reviews_guard_insert() returns trigger
 declare
   v_refused text[] := '{}';
 begin
-  if new.rating is not null
-    and (new.reviewer_id = sec.uid()
-      and (
-        (new.entity_type = 'organization' and sec.seen_organization_not_admin(new.entity_id))
-        or (new.entity_type = 'business' and sec.seen_business_not_admin(new.entity_id))
-        or (new.entity_type = 'venue' and sec.seen_venue_not_admin(new.entity_id))
-        or (new.entity_type = 'community' and sec.seen_community_not_admin(new.entity_id))
-      )) is not true then
+  if new.rating is not null and (new.reviewer_id = sec.uid()) is not true then
     v_refused := array_append(v_refused, 'rating');
   end if;
-  if new.comment is not null
-    and (new.reviewer_id = sec.uid()
-      and (
-        (new.entity_type = 'organization' and sec.seen_organization_not_admin(new.entity_id))
-        or (new.entity_type = 'business' and sec.seen_business_not_admin(new.entity_id))
-        or (new.entity_type = 'venue' and sec.seen_venue_not_admin(new.entity_id))
-        or (new.entity_type = 'community' and sec.seen_community_not_admin(new.entity_id))
-      )) is not true then
+  if new.comment is not null and (new.reviewer_id = sec.uid()) is not true then
     v_refused := array_append(v_refused, 'comment');
   end if;
   if new.reply is not null
@@ -35720,8 +35692,8 @@ begin
     -- A host prepares drafts before it is submitted again.
     when p_table in ('ticket_types', 'promo_codes') then exists (
       select from app.events e where e.id = p_of and not app.host_is_live(e.host_id) and not (e.state = 'draft' and (
-        exists (select from app.organizations h where h.id = e.host_id and h.was_rejected and h.status = 'active')
-        or exists (select from app.businesses h where h.id = e.host_id and h.was_rejected and h.status = 'active'))))
+        exists (select from app.organizations h where h.id = e.host_id and (h.was_rejected or h.state = 'rejected') and h.status = 'active')
+        or exists (select from app.businesses h where h.id = e.host_id and (h.was_rejected or h.state = 'rejected') and h.status = 'active'))))
     when p_table in ('leads', 'service_requests') then exists (
       select from app.service_requests r where r.id = p_of and not app.host_is_live(r.host_id))
     when p_table = 'quotes' then exists (

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d7edb8f0caedad1151bbb81a4e5a6056f112b40cccb802dff5b62b1f119f27a4703be610695962b1e30a1e5d980e336e",
+        checksum: "5255e6919687e8182bcb4a700fcef532597deef72fa63199ff8bc020ca70fcc22ea4720be2b4ebadd74b4f17d3525c0e",
     },
 ];

@@ -38,7 +38,7 @@ pub struct Organization {
     pub verified: bool,
     /// Only approved organisations are public.
     pub state: OrganizationState,
-    /// Whether it was rejected and has not been approved since. Until then it can begin nothing new, also while it is `pending` again.
+    /// Whether it was rejected and not approved since. Until then nothing new can begin for it.
     pub was_rejected: bool,
     pub city_id: Uuid,
     pub follower_count: i64,

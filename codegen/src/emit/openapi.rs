@@ -268,7 +268,7 @@ fn introduction(model: &Model) -> String {
 
 **Changing.** PUT and PATCH need the object's ETag in `If-Match`, so that no change is overwritten unnoticed: 428 if it is missing, 412 if the object has changed. The schema of a body has all properties that can be set; the server sets the others. PATCH changes only the properties in its body, and null clears one; PUT sets those that are left out to their default, or null. DELETE archives the object and what belongs to it; 409 if something prevents it, which `errors` names.
 
-**Errors** are `application/problem+json` (RFC 9457). `type` is the path of a page about the problem, and `errors` lists all values that are wrong, with a JSON pointer to each. 403: the caller can see the object but may not do this. 404: the object does not exist, or the caller may not see it. 409: the request conflicts with other objects or with the state of this one. 422: values are not valid. Any request may be answered with 400, 401, 403, 408, 413, 415, 422, 429, 431, 500 or 503; these are the `default` of each operation.",
+**Errors** are `application/problem+json` (RFC 9457). `type` is the path of a page about the problem, and `errors` lists all values that are wrong, with a JSON pointer to each. 403: the caller can see the object but may not do this. 404: the object does not exist, or the caller may not see it. 409: the request conflicts with other objects or with the state of this one; operations that change a state from certain values need one of these. 422: values are not valid. Any request may be answered with 400, 401, 403, 408, 413, 415, 422, 429, 431, 500 or 503; these are the `default` of each operation.",
         doc = model.doc,
         lists = parameters::LISTS,
     )

@@ -242,14 +242,14 @@ fn transition_effect(transition: &Transition) -> String {
                 false => format!(" and sets {sets}"),
             };
             format!(
-                "Changes `{field}` from {} to `{to}`{besides}. 409 if `{field}` has another value.",
+                "Changes `{field}` from {} to `{to}`{besides}.",
                 from.join(" or ")
             )
         }
         Change::Set(_) => format!("Sets {sets}."),
     };
     match transition.reason {
-        true => format!("{effect} The body gives the reason, which is written to the audit log."),
+        true => format!("{effect} The reason in the body is written to the audit log."),
         false => effect,
     }
 }
