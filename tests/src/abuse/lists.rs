@@ -15,7 +15,7 @@ fn lists() -> Vec<String> {
         let parameters = operations["get"]["parameters"].as_array();
         parameters.into_iter().flatten().any(|parameter| {
             let reference = parameter["$ref"].as_str().unwrap_or_default();
-            reference.contains("/limit.") || parameter["name"] == "limit"
+            reference.contains("/limit") || parameter["name"] == "limit"
         })
     };
     let nobody = Uuid::now_v7().to_string();

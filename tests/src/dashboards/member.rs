@@ -60,6 +60,8 @@ async fn od1_home_is_what_concerns_the_member() {
     ana.client.post("/likes", like).await.expect(201);
     let trending = &world.server.built.app.modules.trending;
     trending.rank().await.expect("ranked");
+    // Messages about the credits, too.
+    world.server.settled().await;
     let shown = home(mira).await;
     let sums = [
         (

@@ -10,6 +10,9 @@ use codegen::model::EntityId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+/// The exception from these claims: a role that somebody else holds does not come back with an account (`abuse/undone.rs`).
+const ROLES_COME_BACK: &str = r#"alter table app.users disable trigger "00_end_replaced_roles""#;
+
 /// The result of testing a path with some of its rows.
 enum Outcome {
     AsBefore,
@@ -121,6 +124,7 @@ async fn whatever_way_it_is_archived_it_comes_back_as_it_was() {
     let database = Database::new(Content::Sample).await;
     let mut conn = database.superuser().await;
     cascade::unsold(&mut conn).await;
+    run(&mut conn, ROLES_COME_BACK).await;
     let (tried, wrong, untried) = all(&mut conn, soft()).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(tried >= 60, "{tried} ways");
@@ -211,6 +215,7 @@ async fn what_was_archived_from_several_sides_comes_back_with_the_last() {
     let database = Database::new(Content::Sample).await;
     let mut conn = database.superuser().await;
     cascade::unsold(&mut conn).await;
+    run(&mut conn, ROLES_COME_BACK).await;
     let mut tried = 0;
     for child in soft() {
         let edges = cascade::edges(child);

@@ -17,7 +17,12 @@ const MADE_ON_THE_WAY: [&str; 7] = [
 ];
 
 /// Rows written by triggers, with new ids in each run.
-const MADE_BY_TRIGGERS: [&str; 3] = ["event_local_time", "rank_note", "rating"];
+const MADE_BY_TRIGGERS: [&str; 4] = [
+    "event_announcement",
+    "event_local_time",
+    "rank_note",
+    "rating",
+];
 
 async fn count(conn: &mut PgConnection, text: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(text.to_owned()))
@@ -145,7 +150,8 @@ async fn demo_orders_refunds_and_quotes_are_made_through_the_modules() {
 }
 
 /// Times relative to the time of the run.
-const AROUND_NOW: [&str; 28] = [
+const AROUND_NOW: [&str; 30] = [
+    "at",
     "closes_at",
     "created_at",
     "current_period_end",
@@ -169,6 +175,7 @@ const AROUND_NOW: [&str; 28] = [
     "sales_end",
     "sales_start",
     "settled_at",
+    "shown_until",
     "starts_at",
     "updated_at",
     "valid_from",

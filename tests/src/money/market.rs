@@ -30,7 +30,7 @@ impl Market {
             city,
             starts_at: Utc::now() + TimeDelta::days(2),
         };
-        // Shares of the deleted bookings, too: on the first days of a month, they would be all that is open.
+        // Shares of the deleted bookings as well (see `Stage`).
         market
             .sql(
                 "delete from app.promotions; delete from app.revenue_shares where state = 'open';
