@@ -2110,7 +2110,7 @@ export type paths = {
         put?: never;
         /**
          * Give credits to a member
-         * @description Takes the amount from the credit budget of the currency. Only for platform administrators.
+         * @description Takes the amount from the credit budget of the currency. Only for platform administrators, who can't give credits to themselves.
          */
         post: operations["giveCredits"];
         delete?: never;
@@ -2898,7 +2898,7 @@ export type paths = {
         };
         /**
          * List role assignments
-         * @description **Who may**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`.
+         * @description **Who may**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope` or `admin` of the `scope`.
          */
         get: operations["listRoleAssignments"];
         put?: never;
@@ -2924,7 +2924,7 @@ export type paths = {
         };
         /**
          * Get a role assignment
-         * @description **Who may**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`.
+         * @description **Who may**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope` or `admin` of the `scope`.
          */
         get: operations["getRoleAssignment"];
         put?: never;
@@ -2950,7 +2950,7 @@ export type paths = {
         put?: never;
         /**
          * Accept a role assignment
-         * @description Changes `state` from `offered` or `declined` to `accepted`. 409 if `state` has another value.
+         * @description Changes `state` from `offered` or `declined` to `accepted`.
          *
          *     **Who may**: `mine`.
          *
@@ -2974,7 +2974,7 @@ export type paths = {
         put?: never;
         /**
          * Decline a role assignment
-         * @description Changes `state` from `offered` to `declined`. 409 if `state` has another value.
+         * @description Changes `state` from `offered` to `declined`.
          *
          *     **Who may**: `mine`.
          */
@@ -3818,7 +3818,7 @@ export type paths = {
         put?: never;
         /**
          * Unverify a venue
-         * @description Sets `verified` to `false`. The body gives the reason, which is written to the audit log.
+         * @description Sets `verified` to `false`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `moderates`.
          */
@@ -4130,7 +4130,7 @@ export type paths = {
         put?: never;
         /**
          * Unverify a community
-         * @description Sets `verified` to `false`. The body gives the reason, which is written to the audit log.
+         * @description Sets `verified` to `false`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `moderates`.
          */
@@ -4414,7 +4414,7 @@ export type paths = {
         put?: never;
         /**
          * Join a community member
-         * @description Changes `state` from `pending` or `unbanned` to `active`. 409 if `state` has another value.
+         * @description Changes `state` from `pending` or `unbanned` to `active`.
          *
          *     **Who may**: `mine` and (`open` of the `community` or `invited` or `welcome`).
          *
@@ -4438,9 +4438,9 @@ export type paths = {
         put?: never;
         /**
          * Approve a community member
-         * @description Changes `state` from `pending` to `active`. 409 if `state` has another value.
+         * @description Changes `state` from `pending` to `active`.
          *
-         *     **Who may**: `requested` and `staff` of the `community`.
+         *     **Who may**: `requested` and `staff` of the `community` and (not (`mine`) or `admin` of the `community`).
          *
          *     **Also**: 409 while the community is suspended.
          */
@@ -4462,7 +4462,7 @@ export type paths = {
         put?: never;
         /**
          * Ban a community member
-         * @description Changes `state` from `pending` or `active` to `banned`. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
+         * @description Changes `state` from `pending` or `active` to `banned`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `staff` of the `community` and `above`.
          */
@@ -4484,7 +4484,7 @@ export type paths = {
         put?: never;
         /**
          * Unban a community member
-         * @description Changes `state` from `banned` to `unbanned`. 409 if `state` has another value.
+         * @description Changes `state` from `banned` to `unbanned`.
          *
          *     **Who may**: `staff` of the `community` and not (`mine`).
          */
@@ -4654,7 +4654,7 @@ export type paths = {
         put?: never;
         /**
          * Approve an organization
-         * @description Changes `state` from `pending` or `rejected` to `approved`. 409 if `state` has another value.
+         * @description Changes `state` from `pending` or `rejected` to `approved` and sets `was_rejected` to `false`.
          *
          *     **Who may**: `moderates`.
          */
@@ -4676,7 +4676,7 @@ export type paths = {
         put?: never;
         /**
          * Reject an organization
-         * @description Changes `state` from `pending` or `approved` to `rejected`. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
+         * @description Changes `state` from `pending` or `approved` to `rejected` and sets `was_rejected` to `true`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `moderates`.
          */
@@ -4698,7 +4698,7 @@ export type paths = {
         put?: never;
         /**
          * Resubmit an organization
-         * @description Changes `state` from `rejected` to `pending`. 409 if `state` has another value.
+         * @description Changes `state` from `rejected` to `pending`.
          *
          *     **Who may**: `admin`.
          */
@@ -4742,7 +4742,7 @@ export type paths = {
         put?: never;
         /**
          * Unverify an organization
-         * @description Sets `verified` to `false`. The body gives the reason, which is written to the audit log.
+         * @description Sets `verified` to `false`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `moderates`.
          */
@@ -5052,7 +5052,7 @@ export type paths = {
         put?: never;
         /**
          * Approve a business
-         * @description Changes `state` from `pending` or `rejected` to `approved`. 409 if `state` has another value.
+         * @description Changes `state` from `pending` or `rejected` to `approved` and sets `was_rejected` to `false`.
          *
          *     **Who may**: `moderates`.
          */
@@ -5074,7 +5074,7 @@ export type paths = {
         put?: never;
         /**
          * Reject a business
-         * @description Changes `state` from `pending` or `approved` to `rejected`. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
+         * @description Changes `state` from `pending` or `approved` to `rejected` and sets `was_rejected` to `true`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `moderates`.
          */
@@ -5096,7 +5096,7 @@ export type paths = {
         put?: never;
         /**
          * Resubmit a business
-         * @description Changes `state` from `rejected` to `pending`. 409 if `state` has another value.
+         * @description Changes `state` from `rejected` to `pending`.
          *
          *     **Who may**: `admin`.
          */
@@ -5140,7 +5140,7 @@ export type paths = {
         put?: never;
         /**
          * Unverify a business
-         * @description Sets `verified` to `false`. The body gives the reason, which is written to the audit log.
+         * @description Sets `verified` to `false`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `moderates`.
          */
@@ -5532,7 +5532,7 @@ export type paths = {
         put?: never;
         /**
          * Unverify an institution
-         * @description Sets `verified` to `false`. The body gives the reason, which is written to the audit log.
+         * @description Sets `verified` to `false`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `moderates`.
          */
@@ -5998,7 +5998,7 @@ export type paths = {
         put?: never;
         /**
          * Publish an event
-         * @description Changes `state` from `draft` to `published`. 409 if `state` has another value. 409 unless `starts_at` > now.
+         * @description Changes `state` from `draft` to `published`. 409 unless `starts_at` > now.
          *
          *     **Who may**: `admin`.
          *
@@ -6022,7 +6022,7 @@ export type paths = {
         put?: never;
         /**
          * Unpublish an event
-         * @description Changes `state` from `published` to `draft`. 409 if `state` has another value. 409 unless `ticket_count` is `0`.
+         * @description Changes `state` from `published` to `draft`. 409 unless `ticket_count` is `0`.
          *
          *     **Who may**: `admin`.
          */
@@ -6044,7 +6044,7 @@ export type paths = {
         put?: never;
         /**
          * Cancel an event
-         * @description Changes `state` from `draft` or `published` to `cancelled`. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
+         * @description Changes `state` from `published` to `cancelled`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `staff`.
          */
@@ -6066,7 +6066,7 @@ export type paths = {
         put?: never;
         /**
          * Complete an event
-         * @description Changes `state` from `published` to `completed`. 409 if `state` has another value. 409 unless `ends_at` < now.
+         * @description Changes `state` from `published` to `completed`. 409 unless `ends_at` < now.
          *
          *     **Who may**: `admin`.
          */
@@ -6650,7 +6650,7 @@ export type paths = {
         put?: never;
         /**
          * Schedule a broadcast
-         * @description Changes `state` from `draft` to `scheduled`. 409 if `state` has another value. 409 unless `state` of `event` is one of `published`, `completed`.
+         * @description Changes `state` from `draft` to `scheduled`. 409 unless `state` of `event` is one of `published`, `completed`.
          *
          *     **Who may**: `sender`.
          *
@@ -6674,7 +6674,7 @@ export type paths = {
         put?: never;
         /**
          * Revise a broadcast
-         * @description Changes `state` from `scheduled` to `draft`. 409 if `state` has another value.
+         * @description Changes `state` from `scheduled` to `draft`.
          *
          *     **Who may**: `sender`.
          */
@@ -6696,7 +6696,7 @@ export type paths = {
         put?: never;
         /**
          * Cancel a broadcast
-         * @description Changes `state` from `draft` or `scheduled` to `cancelled`. 409 if `state` has another value.
+         * @description Changes `state` from `draft` or `scheduled` to `cancelled`.
          *
          *     **Who may**: `sender`.
          */
@@ -7533,7 +7533,7 @@ export type paths = {
         get: operations["getReview"];
         /**
          * Replace a review
-         * @description **Who may**: `mine` or `admin` of the `entity`.
+         * @description **Who may**: (`mine` and the caller may read the `entity`) or `admin` of the `entity`.
          */
         put: operations["replaceReview"];
         post?: never;
@@ -7546,7 +7546,7 @@ export type paths = {
         head?: never;
         /**
          * Update a review
-         * @description **Who may**: `mine` or `admin` of the `entity`.
+         * @description **Who may**: (`mine` and the caller may read the `entity`) or `admin` of the `entity`.
          */
         patch: operations["updateReview"];
         trace?: never;
@@ -7562,7 +7562,7 @@ export type paths = {
          * List archived reviews
          * @description The archived reviews that the caller may restore, newest first.
          *
-         *     **Who may**: `mine`.
+         *     **Who may**: `mine` and the caller may read the `entity`.
          */
         get: operations["listArchivedReviews"];
         put?: never;
@@ -7586,7 +7586,7 @@ export type paths = {
          * Restore an archived review
          * @description Restores the review and, where possible, what was archived with it; `still_archived` lists the rest.
          *
-         *     **Who may**: `mine`.
+         *     **Who may**: `mine` and the caller may read the `entity`.
          */
         post: operations["restoreReview"];
         delete?: never;
@@ -7608,7 +7608,7 @@ export type paths = {
          * Suspend a review
          * @description Hides the review from all callers who may neither update nor suspend it.
          *
-         *     **Who may**: (`moderates` of the `entity` and not (`mine`)) or the caller holds `platformAdmin`.
+         *     **Who may**: (`moderates` of the `entity` or the caller holds `platformAdmin`) and not (`mine`).
          */
         post: operations["suspendReview"];
         delete?: never;
@@ -7630,7 +7630,7 @@ export type paths = {
          * Lift the suspension of a review
          * @description Sets the `status` of the review to `active` again.
          *
-         *     **Who may**: (`moderates` of the `entity` and not (`mine`)) or the caller holds `platformAdmin`.
+         *     **Who may**: (`moderates` of the `entity` or the caller holds `platformAdmin`) and not (`mine`).
          */
         post: operations["unsuspendReview"];
         delete?: never;
@@ -8352,7 +8352,7 @@ export type paths = {
         put?: never;
         /**
          * Accept a commission proposal
-         * @description Changes `state` from `proposed` to `accepted`. 409 if `state` has another value. The body gives the reason, which is written to the audit log. 409 unless `valid_to` is empty or `valid_to` > now.
+         * @description Changes `state` from `proposed` to `accepted`. The reason in the body is written to the audit log. 409 unless `valid_to` is empty or `valid_to` > now.
          *
          *     **Who may**: `decider`.
          *
@@ -8376,7 +8376,7 @@ export type paths = {
         put?: never;
         /**
          * Decline a commission proposal
-         * @description Changes `state` from `proposed` to `declined`. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
+         * @description Changes `state` from `proposed` to `declined`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `decider`.
          */
@@ -8398,7 +8398,7 @@ export type paths = {
         put?: never;
         /**
          * Withdraw a commission proposal
-         * @description Changes `state` from `proposed` to `withdrawn`. 409 if `state` has another value.
+         * @description Changes `state` from `proposed` to `withdrawn`.
          *
          *     **Who may**: `city_admin`.
          */
@@ -8710,7 +8710,7 @@ export type paths = {
         put?: never;
         /**
          * Approve a promotion
-         * @description Changes `state` from `requested` to `approved`. 409 if `state` has another value. 409 unless `ends_at` > now and (`amount_cents` is `0` or `paid_at` is set).
+         * @description Changes `state` from `requested` to `approved`. 409 unless `ends_at` > now and (`amount_cents` is `0` or `paid_at` is set).
          *
          *     **Who may**: `moderates`.
          */
@@ -8732,7 +8732,7 @@ export type paths = {
         put?: never;
         /**
          * Reject a promotion
-         * @description Changes `state` from `requested` or `approved` to `rejected`. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
+         * @description Changes `state` from `requested` or `approved` to `rejected`. The reason in the body is written to the audit log.
          *
          *     **Who may**: `moderates`.
          */
@@ -8754,7 +8754,7 @@ export type paths = {
         put?: never;
         /**
          * Activate a promotion
-         * @description Changes `state` from `approved` to `active`. 409 if `state` has another value. 409 unless `starts_at` ≤ now and `ends_at` > now.
+         * @description Changes `state` from `approved` to `active`. 409 unless `starts_at` ≤ now and `ends_at` > now.
          *
          *     **Who may**: `city_admin`.
          */
@@ -8776,7 +8776,7 @@ export type paths = {
         put?: never;
         /**
          * Finish a promotion
-         * @description Changes `state` from `active` to `ended` and sets `ended_at` to the current time. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
+         * @description Changes `state` from `active` to `ended` and sets `ended_at` to the current time. The reason in the body is written to the audit log.
          *
          *     **Who may**: `city_admin`.
          */
@@ -8798,7 +8798,7 @@ export type paths = {
         put?: never;
         /**
          * Withdraw a promotion
-         * @description Changes `state` from `requested` or `approved` to `cancelled`. 409 if `state` has another value.
+         * @description Changes `state` from `requested` or `approved` to `cancelled`.
          *
          *     **Who may**: `admin`.
          */
@@ -8919,7 +8919,7 @@ export type paths = {
         post?: never;
         /**
          * Archive a service request
-         * @description **Who may**: `organizer`.
+         * @description **Who may**: `organizer` and (`won_count` is `0` or the caller holds `platformAdmin`).
          */
         delete: operations["archiveServiceRequest"];
         options?: never;
@@ -8942,7 +8942,7 @@ export type paths = {
          * List archived service requests
          * @description The archived service requests that the caller may restore, newest first.
          *
-         *     **Who may**: `organizer`.
+         *     **Who may**: `organizer` and (`won_count` is `0` or the caller holds `platformAdmin`).
          */
         get: operations["listArchivedServiceRequests"];
         put?: never;
@@ -8966,7 +8966,7 @@ export type paths = {
          * Restore an archived service request
          * @description Restores the service request and, where possible, what was archived with it; `still_archived` lists the rest.
          *
-         *     **Who may**: `organizer`.
+         *     **Who may**: `organizer` and (`won_count` is `0` or the caller holds `platformAdmin`).
          */
         post: operations["restoreServiceRequest"];
         delete?: never;
@@ -8986,7 +8986,7 @@ export type paths = {
         put?: never;
         /**
          * Settle a service request
-         * @description Changes `state` from `open` to `settled`. 409 if `state` has another value.
+         * @description Changes `state` from `open` to `settled`.
          *
          *     **Who may**: `organizer`.
          */
@@ -9008,7 +9008,7 @@ export type paths = {
         put?: never;
         /**
          * Close a service request
-         * @description Changes `state` from `open` to `closed`. 409 if `state` has another value.
+         * @description Changes `state` from `open` to `closed`.
          *
          *     **Who may**: `organizer`.
          */
@@ -9030,7 +9030,7 @@ export type paths = {
         put?: never;
         /**
          * Reopen a service request
-         * @description Changes `state` from `closed` or `settled` to `open`. 409 if `state` has another value.
+         * @description Changes `state` from `closed` or `settled` to `open`.
          *
          *     **Who may**: `organizer`.
          *
@@ -9111,7 +9111,7 @@ export type paths = {
         post?: never;
         /**
          * Archive a lead
-         * @description **Who may**: `organizer`.
+         * @description **Who may**: `organizer` and (not (`state` is one of `won`, `declined`) or the caller holds `platformAdmin`).
          */
         delete: operations["archiveLead"];
         options?: never;
@@ -9134,7 +9134,7 @@ export type paths = {
          * List archived leads
          * @description The archived leads that the caller may restore, newest first.
          *
-         *     **Who may**: `organizer`.
+         *     **Who may**: `organizer` and (not (`state` is one of `won`, `declined`) or the caller holds `platformAdmin`).
          */
         get: operations["listArchivedLeads"];
         put?: never;
@@ -9158,7 +9158,7 @@ export type paths = {
          * Restore an archived lead
          * @description Restores the lead and, where possible, what was archived with it; `still_archived` lists the rest.
          *
-         *     **Who may**: `organizer`.
+         *     **Who may**: `organizer` and (not (`state` is one of `won`, `declined`) or the caller holds `platformAdmin`).
          */
         post: operations["restoreLead"];
         delete?: never;
@@ -9178,7 +9178,7 @@ export type paths = {
         put?: never;
         /**
          * View a lead
-         * @description Changes `state` from `new` to `viewed`. 409 if `state` has another value.
+         * @description Changes `state` from `new` to `viewed`.
          *
          *     **Who may**: `provider`.
          */
@@ -9200,7 +9200,7 @@ export type paths = {
         put?: never;
         /**
          * Decline a lead
-         * @description Changes `state` from `new` or `viewed` to `declined`. 409 if `state` has another value.
+         * @description Changes `state` from `new` or `viewed` to `declined`.
          *
          *     **Who may**: `provider`.
          */
@@ -9222,7 +9222,7 @@ export type paths = {
         put?: never;
         /**
          * Win a lead
-         * @description Changes `state` from `new` or `viewed` to `won`. 409 if `state` has another value. 409 unless `state` of `service_request` is `open`.
+         * @description Changes `state` from `new` or `viewed` to `won`. 409 unless `state` of `service_request` is `open`.
          *
          *     **Who may**: `organizer`.
          */
@@ -9244,7 +9244,7 @@ export type paths = {
         put?: never;
         /**
          * Lose a lead
-         * @description Changes `state` from `new` or `viewed` to `lost`. 409 if `state` has another value.
+         * @description Changes `state` from `new` or `viewed` to `lost`.
          *
          *     **Who may**: `organizer`.
          */
@@ -9394,7 +9394,7 @@ export type paths = {
         put?: never;
         /**
          * Send a quote
-         * @description Changes `state` from `draft` to `sent`. 409 if `state` has another value. 409 unless `valid_until` > now and `state` of `lead` is one of `new`, `viewed`.
+         * @description Changes `state` from `draft` to `sent`. 409 unless `valid_until` > now and `state` of `lead` is one of `new`, `viewed`.
          *
          *     **Who may**: `provider`.
          *
@@ -9418,7 +9418,7 @@ export type paths = {
         put?: never;
         /**
          * Accept a quote
-         * @description Changes `state` from `sent` to `accepted` and sets `accepted_by_id` to the caller and `accepted_at` to the current time. 409 if `state` has another value. 409 unless `valid_until` > now and `state` of `lead` is one of `new`, `viewed`.
+         * @description Changes `state` from `sent` to `accepted` and sets `accepted_by_id` to the caller and `accepted_at` to the current time. 409 unless `valid_until` > now and `state` of `lead` is one of `new`, `viewed`.
          *
          *     **Who may**: `organizer`.
          *
@@ -9442,7 +9442,7 @@ export type paths = {
         put?: never;
         /**
          * Decline a quote
-         * @description Changes `state` from `sent` to `declined`. 409 if `state` has another value.
+         * @description Changes `state` from `sent` to `declined`.
          *
          *     **Who may**: `organizer`.
          */
@@ -9464,7 +9464,7 @@ export type paths = {
         put?: never;
         /**
          * Expire a quote
-         * @description Changes `state` from `sent` to `expired`. 409 if `state` has another value. 409 unless `valid_until` ≤ now.
+         * @description Changes `state` from `sent` to `expired`. 409 unless `valid_until` ≤ now.
          *
          *     **Who may**: `provider` or `organizer`.
          */
@@ -10316,7 +10316,7 @@ export type paths = {
         };
         /**
          * List events of hosts and venues that the caller follows
-         * @description Returns events that have not ended, most recently added first.
+         * @description Returns events that have not ended, most recently published first.
          */
         get: operations["getFeed"];
         put?: never;
@@ -11970,7 +11970,7 @@ export type components = {
             accessibility: string[] | null;
             /** @description Free text in local time. */
             opening_hours: components["schemas"]["OpeningHours"] | null;
-            /** @description Whether the city has verified it. */
+            /** @description Whether the city has verified it. A new name takes this back. */
             verified: boolean;
             /** Format: uuid */
             city_id: string;
@@ -12162,7 +12162,7 @@ export type components = {
             visibility: components["schemas"]["CommunityVisibility"];
             /** @description `open` lets anyone join; `request` requires approval; `invite` requires an invitation. */
             join_policy: components["schemas"]["CommunityJoinPolicy"];
-            /** @description Whether the city has verified the community. */
+            /** @description Whether the city has verified the community. A new name takes this back. */
             verified: boolean;
             /** Format: uuid */
             city_id: string;
@@ -12347,7 +12347,7 @@ export type components = {
          */
         CreateCommunityMember: {
             /**
-             * @description A ban sets it back to `member`. May be sent only if `staff` of the `community`.
+             * @description A ban sets it back to `member`. May be sent only if `staff` of the `community` and not (`mine`).
              * @default member
              */
             role?: components["schemas"]["CommunityMemberRole"];
@@ -12362,7 +12362,7 @@ export type components = {
          *     }
          */
         ReplaceCommunityMember: {
-            /** @description May be sent only if `staff` of the `community`. Keeps its value if left out. */
+            /** @description May be sent only if `staff` of the `community` and not (`mine`). Keeps its value if left out. */
             role?: components["schemas"]["CommunityMemberRole"];
         };
         /**
@@ -12371,7 +12371,7 @@ export type components = {
          *     }
          */
         PatchCommunityMember: {
-            /** @description May be sent only if `staff` of the `community`. */
+            /** @description May be sent only if `staff` of the `community` and not (`mine`). */
             role?: components["schemas"]["CommunityMemberRole"];
         };
         RestoredCommunityMember: components["schemas"]["CommunityMember"] & components["schemas"]["Restored"];
@@ -12409,10 +12409,12 @@ export type components = {
             charges_enabled?: boolean;
             /** @description Whether Stripe pays out from the account. Present only if `staff`. */
             payouts_enabled?: boolean;
-            /** @description Whether the city has verified it. */
+            /** @description Whether the city has verified it. A new name takes this back. */
             verified: boolean;
             /** @description Only approved organisations are public. Changed only by `approve`, `reject`, `resubmit`, `verify`, `unverify`. */
             state: components["schemas"]["OrganizationState"];
+            /** @description Whether it was rejected and not approved since. Until then nothing new can begin for it. */
+            was_rejected: boolean;
             /** Format: uuid */
             city_id: string;
             /**
@@ -12567,10 +12569,12 @@ export type components = {
             charges_enabled?: boolean;
             /** @description Whether Stripe pays out from the account. Present only if `staff`. */
             payouts_enabled?: boolean;
-            /** @description Whether the city has verified it. */
+            /** @description Whether the city has verified it. A new name takes this back. */
             verified: boolean;
             /** @description Only approved businesses are public. Changed only by `approve`, `reject`, `resubmit`, `verify`, `unverify`. */
             state: components["schemas"]["BusinessState"];
+            /** @description Whether it was rejected and not approved since. Until then nothing new can begin for it. */
+            was_rejected: boolean;
             /** Format: uuid */
             city_id: string;
             /**
@@ -12740,7 +12744,7 @@ export type components = {
             website: components["schemas"]["WebAddress"] | null;
             contact_email: components["schemas"]["EmailAddress"] | null;
             location: components["schemas"]["Point"] | null;
-            /** @description Whether the city has verified the institution; true from the start. */
+            /** @description Whether the city has verified the institution; true from the start. A new name takes this back. */
             verified: boolean;
             /** Format: uuid */
             city_id: string;
@@ -14290,7 +14294,7 @@ export type components = {
             position: number | null;
             /**
              * Format: int32
-             * @description Set by the event's administrators. Higher is sooner; equal priorities are ordered by position. Present only if `host`.
+             * @description Set by the event's administrators. Higher is sooner; equal priorities are ordered by position. A negative one stays if the member leaves and joins again. Present only if `host`.
              */
             priority?: number;
             /**
@@ -14347,7 +14351,7 @@ export type components = {
         CreateWaitlistEntry: {
             /**
              * Format: int32
-             * @description Set by the event's administrators. Higher is sooner; equal priorities are ordered by position. May be sent only if `host`.
+             * @description Set by the event's administrators. Higher is sooner; equal priorities are ordered by position. A negative one stays if the member leaves and joins again. May be sent only if `host`.
              * @default 0
              */
             priority?: number;
@@ -16162,6 +16166,11 @@ export type components = {
              * @description Number of leads.
              */
             lead_count: number;
+            /**
+             * Format: int64
+             * @description Number of leads where `state` is `won`.
+             */
+            won_count: number;
             version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
             created_at: string;
