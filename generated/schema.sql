@@ -37632,7 +37632,7 @@ alter function app.may_receive(uuid, uuid) owner to culturepass_authz;
 revoke execute on function app.may_receive(uuid, uuid) from public;
 grant execute on function app.may_receive(uuid, uuid) to culturepass_job;
 
-create function app.end_places_of_banned() returns trigger
+create function app.end_places_of_member() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.waitlist_entries w set offer_expires_at = now()
@@ -37642,8 +37642,8 @@ begin
   return null;
 end
 $$;
-alter function app.end_places_of_banned() owner to culturepass_counter;
-revoke execute on function app.end_places_of_banned() from public;
+alter function app.end_places_of_member() owner to culturepass_counter;
+revoke execute on function app.end_places_of_member() from public;
 grant execute on function app.may_order_tickets(uuid, uuid) to culturepass_counter;
 grant update (offer_expires_at) on app.waitlist_entries to culturepass_counter;
 
@@ -42832,7 +42832,7 @@ create trigger "00_end_replaced_roles" after update of status on app.users
 
 create trigger community_members_without_places after update of state, status on app.community_members
   for each row when ((new.state = 'banned' and old.state <> 'banned') or (new.status = 'archived' and old.status <> 'archived'))
-  execute function app.end_places_of_banned();
+  execute function app.end_places_of_member();
 
 create trigger users_without_places after update of status on app.users
   for each row when (old.status = 'active' and new.status = 'suspended') execute function app.end_places_of_suspended();

@@ -1979,7 +1979,7 @@ drop function app.keep_tickets_from_banned();
 
 drop function app.end_places_of_suspended();
 
-drop function app.end_places_of_banned();
+drop function app.end_places_of_member();
 
 drop function app.may_receive(uuid,uuid);
 

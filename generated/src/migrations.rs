@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "5255e6919687e8182bcb4a700fcef532597deef72fa63199ff8bc020ca70fcc22ea4720be2b4ebadd74b4f17d3525c0e",
+        checksum: "5de36294d287418f07ace5dc0ef4e7f3ecd5cff2d0aca156f8c65f393b85d3b54c91eaea177dbb74a210526cadf295da",
     },
 ];

@@ -50,10 +50,10 @@ alter function app.may_receive(uuid, uuid) owner to <app>_authz;
 revoke execute on function app.may_receive(uuid, uuid) from public;
 grant execute on function app.may_receive(uuid, uuid) to <app>_job;
 
--- A place that is held for a member whose order would be refused by now lapses: one whom the community has banned, so that
--- they do not see the event any more, or whose account is suspended. The next transaction that changes the stock, or the
+-- A place that is held for a member whose order would be refused by now lapses: one whom the community has banned
+-- or removed, or who has left it, so that they do not see the event any more, or whose account is suspended. The next transaction that changes the stock, or the
 -- job, offers it to somebody else (`app.offer_places`); until then it could be held for a week.
-create function app.end_places_of_banned() returns trigger
+create function app.end_places_of_member() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.waitlist_entries w set offer_expires_at = now()
@@ -63,14 +63,14 @@ begin
   return null;
 end
 $$;
-alter function app.end_places_of_banned() owner to <app>_counter;
-revoke execute on function app.end_places_of_banned() from public;
+alter function app.end_places_of_member() owner to <app>_counter;
+revoke execute on function app.end_places_of_member() from public;
 grant execute on function app.may_order_tickets(uuid, uuid) to <app>_counter;
 grant update (offer_expires_at) on app.waitlist_entries to <app>_counter;
 
 create trigger community_members_without_places after update of state, status on app.community_members
   for each row when ((new.state = 'banned' and old.state <> 'banned') or (new.status = 'archived' and old.status <> 'archived'))
-  execute function app.end_places_of_banned();
+  execute function app.end_places_of_member();
 
 create function app.end_places_of_suspended() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

@@ -165,7 +165,7 @@ async fn a_new_name_takes_back_that_a_profile_is_verified() {
         .await
         .expect("a profile");
         // Whoever may change it: its own administrator.
-        if matches!(&**table, "institutions") {
+        if table == "institutions" {
             server
                 .grant(
                     &paula,

@@ -84,6 +84,35 @@ impl Offers {
     }
 }
 
+/// For negative controls: the database ends no offers with what was issued before.
+async fn switch_off(server: &TestServer) {
+    sqlx::raw_sql(
+        "alter table app.credentials disable trigger credentials_end_offers;
+         alter table app.credentials disable trigger credentials_end_offers_first",
+    )
+    .execute(&mut server.superuser().await)
+    .await
+    .expect("switched off");
+}
+
+/// A community that one joins by invitation.
+async fn community(server: &TestServer, administrators: &[&Member]) -> Uuid {
+    let city = server.city("melbourne").await;
+    let community: Uuid = sqlx::query_scalar(
+        "insert into app.communities (city_id, name, visibility, join_policy)
+         values ($1, 'Chess', 'public', 'invite') returning id",
+    )
+    .bind(city)
+    .fetch_one(&mut server.superuser().await)
+    .await
+    .expect("a community");
+    for one in administrators {
+        let scope = Some(("community", community));
+        server.grant(one, "orgAdmin", scope).await;
+    }
+    community
+}
+
 /// The database ends offers whoever ends what was issued before. The negative control: without its triggers they stay
 /// open, so the test notices when they are gone.
 #[tokio::test]
@@ -106,13 +135,7 @@ async fn offers_end_with_what_was_issued_before() {
                 .expect("a row");
         }
         if !is_on {
-            sqlx::raw_sql(
-                "alter table app.credentials disable trigger credentials_end_offers;
-                 alter table app.credentials disable trigger credentials_end_offers_first",
-            )
-            .execute(&mut conn)
-            .await
-            .expect("switched off");
+            switch_off(&server).await;
         }
         sqlx::query(ENDS)
             .bind(ana.id)
@@ -172,29 +195,12 @@ async fn invitations_to_communities_end_with_what_was_issued_before() {
     for is_on in [true, false] {
         let server = TestServer::start_with(Content::Reference, |_| {}).await;
         let (ana, guest) = (server.member("ana").await, server.member("guest").await);
-        let city = server.city("melbourne").await;
-        let mut conn = server.superuser().await;
-        let community: Uuid = sqlx::query_scalar(
-            "insert into app.communities (city_id, name, visibility, join_policy)
-             values ($1, 'Chess', 'public', 'invite') returning id",
-        )
-        .bind(city)
-        .fetch_one(&mut conn)
-        .await
-        .expect("a community");
-        let scope = Some(("community", community));
-        server.grant(&ana, "orgAdmin", scope).await;
+        let community = community(&server, &[&ana]).await;
         let body = json!({"community_id": community, "user_id": guest.id, "role": "moderator"});
         let invited = ana.client.post("/community-members", body).await;
         let join = format!("/community-members/{}/join", invited.expect(201).id());
         if !is_on {
-            sqlx::raw_sql(
-                "alter table app.credentials disable trigger credentials_end_offers;
-                 alter table app.credentials disable trigger credentials_end_offers_first",
-            )
-            .execute(&mut conn)
-            .await
-            .expect("switched off");
+            switch_off(&server).await;
         }
         ana.client
             .act("/auth/sign-out-everywhere")
@@ -214,20 +220,7 @@ async fn offers_of_what_is_archived_end_with_what_was_issued_before() {
         let (ana, guest) = (server.member("ana").await, server.member("guest").await);
         // Restores the community, because the session of the first administrator ends.
         let other = server.member("stays").await;
-        let city = server.city("melbourne").await;
-        let mut conn = server.superuser().await;
-        let community: Uuid = sqlx::query_scalar(
-            "insert into app.communities (city_id, name, visibility, join_policy)
-             values ($1, 'Chess', 'public', 'invite') returning id",
-        )
-        .bind(city)
-        .fetch_one(&mut conn)
-        .await
-        .expect("a community");
-        for one in [&ana, &other] {
-            let scope = Some(("community", community));
-            server.grant(one, "orgAdmin", scope).await;
-        }
+        let community = community(&server, &[&ana, &other]).await;
         let body = json!({"community_id": community, "user_id": guest.id, "role": "moderator"});
         let invited = ana.client.post("/community-members", body).await;
         let body = json!({"user_id": guest.id, "role": "orgAdmin", "scope_type": "community", "scope_id": community});
@@ -239,13 +232,7 @@ async fn offers_of_what_is_archived_end_with_what_was_issued_before() {
         let path = format!("/communities/{community}");
         ana.client.delete(&path).await.expect(204);
         if !is_on {
-            sqlx::raw_sql(
-                "alter table app.credentials disable trigger credentials_end_offers;
-                 alter table app.credentials disable trigger credentials_end_offers_first",
-            )
-            .execute(&mut conn)
-            .await
-            .expect("switched off");
+            switch_off(&server).await;
         }
         ana.client
             .act("/auth/sign-out-everywhere")
