@@ -102,15 +102,25 @@ fn targets_are_system(of: &Of) {
                 (None, None) => continue,
             };
             if !system {
-                let who = match relation.is_some_and(Relation::of_caller) {
-                    true => "is set when a row is created",
-                    false => "may be set by any body too",
+                let (who, help) = match relation.is_some_and(Relation::of_caller) {
+                    true => (
+                        "is set when a row is created",
+                        format!(
+                            "set a relation of its own: `{}_by: {}?, system`; or remove `set me` from the line of `{name}`, \
+                             and write `?` and `system` there",
+                            transition.name, of.cx.model.entities[of.cx.model.identity].name
+                        ),
+                    ),
+                    false => (
+                        "may be set by any body too",
+                        format!("add `system` to the line of `{name}`"),
+                    ),
                 };
                 of.refuse(
                     Part::Transition,
                     &transition.name,
                     format!("`{name}` {who}"),
-                    format!("add `system` to the line of `{name}`"),
+                    help,
                 );
             }
             if set.value == Assigned::Me && open::to_anyone(of.cx.model, of.id, &transition.by) {

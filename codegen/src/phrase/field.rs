@@ -175,7 +175,15 @@ fn type_name(r: &mut Reader) -> Parsed<String> {
             .copied()
             .filter(|t| !t.contains(' ') && *t != "drop");
         let at = r.skip();
-        let near = known_as(&name).map(|right| format!("write `{}`", bounded(r, right)));
+        // A modifier of other languages that stands before the type there.
+        let near = match (super::foreign::modifier(&name), r.peek()) {
+            (Some(mend), Some(Token::Word(ty)))
+                if mend.contains('?') && TYPES.contains(&ty.as_str()) =>
+            {
+                Some("begin with the type, and put `?` behind it if there may be no value, as in `text(..80)?`".to_owned())
+            }
+            _ => known_as(&name).map(|right| format!("write `{}`", bounded(r, right))),
+        };
         return Err(Diagnostic::at(at, format!("unknown type `{name}`"))
             .help(near.unwrap_or_else(|| names::suggest(&name, known, "types"))));
     }
@@ -341,6 +349,14 @@ fn text_bounds(r: &mut Reader, start: crate::diag::Span, example: &str) -> Parse
             "every text is bounded: `{example}`, or `text(..2000)` for long ones"
         ))
     };
+    if r.is_sign("?") && matches!(r.peek_second(), Some(Token::Sign("("))) {
+        return Err(Diagnostic::at(r.span(), "`?` before the length")
+            .help(format!("it stands at the end: `{example}?`")));
+    }
+    if r.is_sign("[") {
+        return Err(Diagnostic::at(r.span(), "`[` is no sign of the language")
+            .help("write `list text(..80)(..20)`, with the greatest length and count"));
+    }
     if !r.is_sign("(") {
         return Err(unbounded(start));
     }

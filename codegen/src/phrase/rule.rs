@@ -134,11 +134,12 @@ fn me(r: &mut Reader) -> Parsed<Form> {
     }
     if r.take_word("holds").is_some() {
         let role = r.expect_name("a role", "write `me holds <role> of <relation>`")?;
+        let help = "write `me holds <role> of <relation>` or `… of this`";
+        if r.is_word("in") || r.is_word("on") || r.is_word("for") {
+            return Err(r.unexpected("`of`", help));
+        }
         let of = match r.take_word("of") {
-            Some(_) => Some(r.expect_name(
-                "a relation",
-                "write `me holds <role> of <relation>` or `… of this`",
-            )?),
+            Some(_) => Some(r.expect_name("a relation", help)?),
             None => None,
         };
         return Ok(Form::MeHolds { role, of });
@@ -210,6 +211,14 @@ fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
             value: left,
             list: list(r)?,
         });
+    }
+    if let (OperandForm::Path { relation, field }, true) = (&left.form, r.is_sign(".")) {
+        return Err(
+            Diagnostic::at(left.span.to(r.span()), "a path of more than one step").help(format!(
+                "only fields of a related row can be compared, as in `{relation}.{field}`; for what is behind it, write a \
+                 condition under `access:` of the related entity and ask for it: `<condition> of {relation}`"
+            )),
+        );
     }
     if let OperandForm::Path { relation, field } = &left.form {
         return Err(Diagnostic::at(left.span, "a value of another row by itself").help(format!(
@@ -293,6 +302,8 @@ fn refuse_foreign(r: &Reader, left: &Operand) -> Parsed<()> {
             format!("write `{field}`"),
         ),
         ("is", "null") => at("`is` only follows `me`", format!("write `{name} == null`")),
+        ("is", "true") => at("`is` only follows `me`", format!("write `{name}`")),
+        ("is", "false") => at("`is` only follows `me`", format!("write `not {name}`")),
         ("is", other) => at(
             "`is` only follows `me`",
             format!("write `{name} == {other}`, or `me is {name}`"),

@@ -226,14 +226,17 @@ impl Resolver<'_> {
     ) -> Option<Expr> {
         let this = &self.model.entities[entity];
         let Some(index) = this.has.iter().position(|h| h.name == has.it) else {
-            self.errors.push(
-                Diagnostic::at(has.span, format!("`{}` has no `{}`", this.name, has.it)).help(
-                    names::suggest(
-                        &has.it,
-                        this.has.iter().map(|h| h.name.as_str()),
-                        "names in `has`",
-                    ),
+            let is_relation = this.belongs.iter().any(|of| of.name == has.it);
+            let known = this.has.iter().map(|h| h.name.as_str());
+            let help = match is_relation {
+                true => format!(
+                    "`{}` is a relation of the row itself: write `me is {}`",
+                    has.it, has.it
                 ),
+                false => names::suggest(&has.it, known, "names in `has`"),
+            };
+            self.errors.push(
+                Diagnostic::at(has.span, format!("`{}` has no `{}`", this.name, has.it)).help(help),
             );
             return None;
         };

@@ -84,6 +84,11 @@ pub(super) fn mend(text: &str, at: usize, said: &str) -> String {
     let word = before
         .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .next();
+    if let Some(word) =
+        word.filter(|word| before.contains(": ") && ["enum", "states"].contains(word))
+    {
+        return format!("write the values in brackets: `{word}(a, b)`");
+    }
     if let Some(word) = word.filter(|word| before.contains(": ") && is_modifier(word)) {
         return format!("write `{word} …` without a colon");
     }
