@@ -211,11 +211,14 @@ create function sec.is_line(p_text text) returns boolean
 -- Empty, or one line that shows what it holds: no line ends, nothing that shows nothing where it stands, nothing that
 -- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them, not both of
 -- them Latin, Greek or Cyrillic letters or blanks, or after an Indic virama; selectors after emoji, in keycaps and after Mongolian letters, tags after a flag. No blanks at its ends,
--- in form NFC, and Malayalam letters without a vowel are one character: what looks the same is the same, and unique.
+-- single blanks of one kind between words (or one of Chinese and Japanese width), in form NFC, and Malayalam letters
+-- without a vowel are one character: what looks the same is the same, and unique. Marks stand on a character, five at most.
 -- The first condition alone decides about printable ASCII, which most lines are; the others take three times as long.
 begin
-  return p_text ~ '^[!-~](?:[ -~]*[!-~])?$' or p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
+  return (p_text ~ '^[!-~](?:[ -~]*[!-~])?$' and strpos(p_text, '  ') = 0) or p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
+    and p_text !~ '[\u00a0\u1680\u2000-\u200a\u202f\u205f]|[\u0020\u3000][\u0020\u3000]'
+    and p_text !~ '(^|[\u0020\u3000])[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]|[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]{6}'
     and p_text !~ '^[\u200c\u200d]|[\u200c\u200d][\u200c\u200d]|\u200c$|[^\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca]\u200d$|[\u0d15\u0d23\u0d28\u0d30\u0d32\u0d33]\u0d4d\u200d|[\u0001-\u052f\u1e00-\u200a\u3000][\u200c\u200d][\u0001-\u052f\u1e00-\u200a\u3000]'
     and (not sec.hides(p_text) or (p_text ~ '[\u180b-\u180f\ufe0e\ufe0f\U000e007f]' and not sec.hides(regexp_replace(p_text,
       '[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934-\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff][\ufe0e\ufe0f]|[#*0-9]\ufe0f(?=\u20e3)|[\u1820-\u18aa][\u180b-\u180d\u180f]|[\u1820-\u18aa]\u180e(?=[\u1820\u1821])|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f', '', 'g')))));
@@ -256,7 +259,7 @@ create function sec.is_url(p_text text) returns boolean
 -- well (RFC 3986; other characters are percent-encoded), without an encoded NUL.
 begin
   return char_length(p_text) <= 2000 and strpos(p_text, '%00') = 0
-    and p_text ~ '^https?://(localhost|([a-z0-9_]+(-+[a-z0-9_]+)*\.)+[a-z][a-z0-9_]*(-+[a-z0-9_]+)*|[0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?([/?#][!#-;=?-Z\[\]_a-z~]*)?$';
+    and p_text ~ '^https?://(localhost|([a-z0-9_]+(-+[a-z0-9_]+)*\.)+[a-z][a-z0-9_]*(-+[a-z0-9_]+)*|[0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?([/?](%[0-9A-Fa-f]{2}|[!$&-;=?-Z_a-z~])*)?(#(%[0-9A-Fa-f]{2}|[!$&-;=?-Z_a-z~])*)?$';
 end
 $$;
 alter function sec.is_url(text) owner to culturepass_owner;
@@ -2255,6 +2258,25 @@ alter table app.plans enable row level security;
 alter table app.plans force row level security;
 alter table app.plans set (fillfactor = 80);
 
+create table app.plan_periods (
+  id uuid default sec.uuid_v7() not null,
+  business_id uuid not null,
+  counted_from timestamptz not null,
+  counted_until timestamptz not null,
+  reduced_at timestamptz,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint plan_periods_pkey primary key (id)
+);
+comment on table app.plan_periods is 'The time for which the featured days of a business''s plan are counted. Kept by a trigger on subscriptions.';
+comment on column app.plan_periods.counted_from is 'Begin of the first billing period that was not begun early by a change of the plan.';
+comment on column app.plan_periods.counted_until is 'When the next billing period begins to be counted by itself.';
+comment on column app.plan_periods.reduced_at is 'When the plan was last changed to one with fewer featured days.';
+alter table app.plan_periods owner to culturepass_owner;
+alter table app.plan_periods enable row level security;
+alter table app.plan_periods force row level security;
+
 create table app.promo_codes (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -2856,8 +2878,8 @@ create table app.tickets (
   order_id uuid not null,
   ticket_type_id uuid not null,
   event_id uuid not null,
-  holder_id uuid not null,
-  buyer_id uuid not null,
+  holder_id uuid,
+  buyer_id uuid,
   refund_id uuid,
   state text default 'valid' not null,
   void_reason text,
@@ -2871,7 +2893,8 @@ create table app.tickets (
   updated_at timestamptz default now() not null,
   constraint tickets_pkey primary key (id)
 );
-comment on table app.tickets is 'A ticket that admits its holder to one event. Only the holder can see the signed code.';
+comment on table app.tickets is 'A ticket that admits its holder to one event. Only the holder can see the signed code; of a ticket sold at the door, those who run the event.';
+comment on column app.tickets.holder_id is 'Null if it was sold at the door.';
 comment on column app.tickets.refund_id is 'Refund of the ticket; null if not refunded.';
 comment on column app.tickets.void_reason is 'Reason why a ticket is void without a refund; otherwise null.';
 comment on column app.tickets.code is 'Signed code, shown as a QR code.';
@@ -4503,6 +4526,15 @@ alter table app.plans add constraint plans_featured_days_range
 
 alter table app.plans add constraint plans_stripe_price_id_length
   check (sec.is_text(stripe_price_id, 1, 255));
+
+alter table app.plan_periods add constraint plan_periods_counted_from_range
+  check (counted_from >= '1900-01-01 00:00:00+00'::timestamptz and counted_from < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.plan_periods add constraint plan_periods_counted_until_range
+  check (counted_until >= '1900-01-01 00:00:00+00'::timestamptz and counted_until < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.plan_periods add constraint plan_periods_reduced_at_range
+  check (reduced_at >= '1900-01-01 00:00:00+00'::timestamptz and reduced_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.promo_codes add constraint promo_codes_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -6153,6 +6185,9 @@ create index plans_price_cents_id_idx
 create index plans_while_archived_idx
   on app.plans (id) where status = 'archived';
 
+create unique index plan_periods_business_id_key
+  on app.plan_periods (business_id);
+
 create unique index promo_codes_event_id_code_key
   on app.promo_codes (event_id, code) where status <> 'archived';
 
@@ -6454,10 +6489,10 @@ create index tickets_event_id_idx
   on app.tickets (event_id, id);
 
 create index tickets_holder_id_idx
-  on app.tickets (holder_id, id);
+  on app.tickets (holder_id, id) where holder_id is not null;
 
 create index tickets_buyer_id_idx
-  on app.tickets (buyer_id, id);
+  on app.tickets (buyer_id, id) where buyer_id is not null;
 
 create index tickets_refund_id_idx
   on app.tickets (refund_id, id) where refund_id is not null;
@@ -7279,6 +7314,9 @@ alter table app.payment_methods add constraint payment_methods_user_id_fkey
 
 alter table app.payment_methods add constraint payment_methods_live_user_id_fkey
   foreign key (user_id, live_ref) references app.users (id, open_key);
+
+alter table app.plan_periods add constraint plan_periods_business_id_fkey
+  foreign key (business_id) references app.businesses (id);
 
 alter table app.promo_codes add constraint promo_codes_event_id_fkey
   foreign key (event_id) references app.events (id);
@@ -20442,7 +20480,7 @@ begin
   from app.orders t, lateral (
     select
       (sec.seen_event_admin(t.event_id) or sec.is_platform_admin()) as r0,
-      (t.user_id = sec.uid()) as r1
+      (t.user_id = sec.uid() and (t.sold_at_door) is not true) as r1
     offset 0
   ) may
   where t.id = p_id;
@@ -20470,7 +20508,12 @@ begin
     when 'read' then true
   end into v_answer
   from app.orders t
-  where t.id = p_id and (t.user_id = sec.uid() or sec.is_platform_admin() or sec.seen_event_admin(t.event_id));
+  where t.id = p_id
+    and (
+      (t.user_id = sec.uid() and (t.sold_at_door) is not true)
+      or sec.is_platform_admin()
+      or sec.seen_event_admin(t.event_id)
+    );
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
   if p_what = 'restore' then
     perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
@@ -20492,11 +20535,16 @@ begin
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
-    when 'buyer' then t.user_id = sec.uid()
+    when 'buyer' then t.user_id = sec.uid() and (t.sold_at_door) is not true
     when 'host' then sec.seen_event_admin(t.event_id) or sec.is_platform_admin()
   end into v_answer
   from app.orders t
-  where t.id = p_id and (t.user_id = sec.uid() or sec.is_platform_admin() or sec.seen_event_admin(t.event_id));
+  where t.id = p_id
+    and (
+      (t.user_id = sec.uid() and (t.sold_at_door) is not true)
+      or sec.is_platform_admin()
+      or sec.seen_event_admin(t.event_id)
+    );
   return coalesce(v_answer, false);
 end
 $$;
@@ -25947,7 +25995,7 @@ begin
     case when may.r0 then 1::bigint else 0 end
   from app.tickets t, lateral (
     select
-      (t.holder_id = sec.uid()) as r0
+      (t.holder_id = sec.uid() or (t.holder_id is null and sec.seen_event_admin(t.event_id))) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -26028,11 +26076,12 @@ create function sec.holds_ticket(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('holder_only') then
+  if p_what not in ('holder_only', 'bearer') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'holder_only' then t.holder_id = sec.uid()
+    when 'bearer' then t.holder_id = sec.uid() or (t.holder_id is null and sec.seen_event_admin(t.event_id))
   end into v_answer
   from app.tickets t
   where t.id = p_id
@@ -34069,7 +34118,12 @@ create function sec.seen_order(p_id uuid) returns text
 begin
   return (
     select 'active' from app.orders t
-    where t.id = p_id and (t.user_id = sec.uid() or sec.is_platform_admin() or sec.seen_event_admin(t.event_id))
+    where t.id = p_id
+    and (
+      (t.user_id = sec.uid() and (t.sold_at_door) is not true)
+      or sec.is_platform_admin()
+      or sec.seen_event_admin(t.event_id)
+    )
   );
 end
 $$;
@@ -35736,6 +35790,54 @@ $$;
 alter function app.begin_for_live_hosts() owner to culturepass_authz;
 revoke execute on function app.begin_for_live_hosts() from public;
 
+create function app.is_quoted(p_lead uuid, p_request uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from app.leads l join app.quotes q on q.lead_id = l.id
+    where (l.id = p_lead or l.service_request_id = p_request) and q.status <> 'archived'
+      and (q.state = 'accepted' or q.state = 'sent' and q.valid_until > now())
+  );
+end
+$$;
+alter function app.is_quoted(uuid, uuid) owner to culturepass_authz;
+revoke execute on function app.is_quoted(uuid, uuid) from public;
+grant execute on function app.is_quoted(uuid, uuid) to culturepass_app;
+
+create function app.was_quoted(p_lead uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (select from app.quotes q where q.lead_id = p_lead and q.state <> 'draft');
+end
+$$;
+alter function app.was_quoted(uuid) owner to culturepass_authz;
+revoke execute on function app.was_quoted(uuid) from public;
+grant execute on function app.was_quoted(uuid) to culturepass_app;
+
+create function app.keep_what_was_quoted() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if (case tg_table_name when 'leads' then app.is_quoted(new.id, null) else app.is_quoted(null, new.id) end) then
+    raise exception 'a quote was sent for it' using errcode = '23514', table = tg_table_name, constraint = tg_table_name || '_quoted';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_what_was_quoted() owner to culturepass_authz;
+revoke execute on function app.keep_what_was_quoted() from public;
+
+create function app.win_by_quote() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if app.was_quoted(new.id) then
+    raise exception 'a quote was sent for it' using errcode = '23514', constraint = 'leads_won_by_quote';
+  end if;
+  return new;
+end
+$$;
+alter function app.win_by_quote() owner to culturepass_authz;
+revoke execute on function app.win_by_quote() from public;
+
 create function app.wait_for_request(p_quote uuid) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -35830,6 +35932,36 @@ $$;
 alter function app.lead_is_open(uuid) owner to culturepass_authz;
 revoke execute on function app.lead_is_open(uuid) from public;
 grant execute on function app.lead_is_open(uuid) to culturepass_app;
+
+create function app.currencies_of_fee(p_lead uuid) returns text[]
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select distinct r.currency from app.leads l
+    join app.service_requests q on q.id = l.service_request_id
+    join app.cities c on c.id = q.city_id
+    join app.commission_rules r on r.type = 'service_fee' and r.status = 'active'
+      and r.valid_from <= now() and (r.valid_to is null or r.valid_to > now())
+      and (r.scope_id is null or r.scope_id in (q.event_id, l.business_id, c.id, c.country_id))
+    where l.id = p_lead order by 1
+  );
+end
+$$;
+alter function app.currencies_of_fee(uuid) owner to culturepass_counter;
+revoke execute on function app.currencies_of_fee(uuid) from public;
+grant execute on function app.currencies_of_fee(uuid) to culturepass_app;
+
+create function app.quote_in_currency() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if new.currency <> all (app.currencies_of_fee(new.lead_id)) and app.currencies_of_fee(new.lead_id) <> '{}' then
+    raise exception 'the fee is charged in another currency' using errcode = '23514', table = 'quotes', constraint = 'quotes_currency_of_fee';
+  end if;
+  return new;
+end
+$$;
+alter function app.quote_in_currency() owner to culturepass_owner;
+revoke execute on function app.quote_in_currency() from public;
 
 create function app.quote_in_time() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -36957,6 +37089,103 @@ $$;
 alter function app.commission_by_card() owner to culturepass_counter;
 revoke execute on function app.commission_by_card() from public;
 
+create function app.note_plan_period() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_fewer boolean := false;
+begin
+  if new.current_period_start is null or new.current_period_end is null then
+    return null;
+  end if;
+  if tg_op = 'UPDATE' and new.plan_id is distinct from old.plan_id then
+    select n.featured_days < o.featured_days into v_fewer from app.plans n, app.plans o where n.id = new.plan_id and o.id = old.plan_id;
+  end if;
+  insert into app.plan_periods as p (business_id, counted_from, counted_until, reduced_at)
+  values (new.business_id, new.current_period_start, new.current_period_end, case when v_fewer then now() end)
+  on conflict (business_id) do update set
+    counted_from = case when excluded.counted_from >= p.counted_until then excluded.counted_from else p.counted_from end,
+    counted_until = case when excluded.counted_from >= p.counted_until then excluded.counted_until
+      else least(p.counted_until, excluded.counted_until) end,
+    reduced_at = coalesce(excluded.reduced_at, p.reduced_at);
+  return null;
+end
+$$;
+alter function app.note_plan_period() owner to culturepass_counter;
+revoke execute on function app.note_plan_period() from public;
+
+create function app.plan_days_used(p_business uuid) returns int
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select coalesce(sum(p.plan_days), 0)::int from app.promotions p
+    -- Archived bookings too: what was shown used its days. Those that were not shown yet are cancelled by a job.
+    where p.plan_days > 0 and p.state not in ('rejected', 'cancelled')
+      and p.created_at >= coalesce((select x.counted_from from app.plan_periods x where x.business_id = p_business), '-infinity')
+      and ((p.target_type = 'business' and p.target_id = p_business)
+        or (p.target_type = 'event'
+          and p.target_id in (select e.id from app.events e where e.host_type = 'business' and e.host_id = p_business))
+        or (p.target_type = 'venue'
+          and p.target_id in (select v.id from app.venues v where v.owner_type = 'business' and v.owner_id = p_business)))
+  );
+end
+$$;
+alter function app.plan_days_used(uuid) owner to culturepass_counter;
+revoke execute on function app.plan_days_used(uuid) from public;
+grant execute on function app.plan_days_used(uuid) to culturepass_job;
+
+create function app.plan_days_left(p_target_type text, p_target uuid) returns int
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_business uuid := app.business_of_place(p_target_type, p_target);
+  v_days int;
+begin
+  select l.featured_days into v_days
+  from app.subscriptions s join app.plans l on l.id = s.plan_id
+  where s.business_id = v_business and s.state in ('active', 'trialing') and s.entitled_until > now();
+  if coalesce(v_days, 0) = 0 then
+    return 0;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('featured:' || v_business::text, 0));
+  return greatest(v_days - app.plan_days_used(v_business), 0);
+end
+$$;
+alter function app.plan_days_left(text, uuid) owner to culturepass_counter;
+revoke execute on function app.plan_days_left(text, uuid) from public;
+
+create function app.business_of_place(p_target_type text, p_target uuid) returns uuid
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return case p_target_type
+    when 'business' then p_target
+    when 'event' then (select e.host_id from app.events e where e.id = p_target and e.host_type = 'business')
+    when 'venue' then (select v.owner_id from app.venues v where v.id = p_target and v.owner_type = 'business')
+  end;
+end
+$$;
+alter function app.business_of_place(text, uuid) owner to culturepass_counter;
+revoke execute on function app.business_of_place(text, uuid) from public;
+
+create function app.is_beyond_plan(p_promotion uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_business uuid;
+  v_created_at timestamptz;
+begin
+  select app.business_of_place(p.target_type, p.target_id), p.created_at into v_business, v_created_at
+  from app.promotions p where p.id = p_promotion and p.plan_days > 0 and p.state in ('requested', 'approved');
+  return exists (
+    select from app.plan_periods x
+    join app.subscriptions s on s.business_id = x.business_id and s.state <> 'canceled'
+    join app.plans l on l.id = s.plan_id
+    where x.business_id = v_business and v_created_at >= x.counted_from and v_created_at < x.reduced_at
+      and app.plan_days_used(v_business) > l.featured_days
+  );
+end
+$$;
+alter function app.is_beyond_plan(uuid) owner to culturepass_counter;
+revoke execute on function app.is_beyond_plan(uuid) from public;
+grant execute on function app.is_beyond_plan(uuid) to culturepass_job;
+
 create function app.keeps_place(p app.promotions) returns boolean
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -37010,41 +37239,6 @@ $$;
 alter function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) owner to culturepass_counter;
 revoke execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) from public;
 grant execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) to culturepass_job;
-
-create function app.plan_days_left(p_target_type text, p_target uuid) returns int
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  v_business uuid;
-  v_since timestamptz;
-  v_days int;
-begin
-  v_business := case p_target_type
-    when 'business' then p_target
-    when 'event' then (select e.host_id from app.events e where e.id = p_target and e.host_type = 'business')
-    else (select v.owner_id from app.venues v where v.id = p_target and v.owner_type = 'business')
-  end;
-  select s.current_period_start, l.featured_days into v_since, v_days
-  from app.subscriptions s join app.plans l on l.id = s.plan_id
-  where s.business_id = v_business and s.state in ('active', 'trialing') and s.entitled_until > now();
-  if coalesce(v_days, 0) = 0 then
-    return 0;
-  end if;
-  perform pg_advisory_xact_lock(hashtextextended('featured:' || v_business::text, 0));
-  return greatest(v_days - (
-    select coalesce(sum(p.plan_days), 0)::int from app.promotions p
-    -- Archived bookings too: what was shown used its days. Those that were not shown yet are cancelled by a job.
-    where p.plan_days > 0 and p.state not in ('rejected', 'cancelled')
-      and (v_since is null or p.created_at >= v_since)
-      and ((p.target_type = 'business' and p.target_id = v_business)
-        or (p.target_type = 'event'
-          and p.target_id in (select e.id from app.events e where e.host_type = 'business' and e.host_id = v_business))
-        or (p.target_type = 'venue'
-          and p.target_id in (select v.id from app.venues v where v.owner_type = 'business' and v.owner_id = v_business)))
-  ), 0);
-end
-$$;
-alter function app.plan_days_left(text, uuid) owner to culturepass_counter;
-revoke execute on function app.plan_days_left(text, uuid) from public;
 
 create function app.card_step(p_currency text) returns bigint
   language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -37141,6 +37335,34 @@ alter function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamp
 revoke execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) from public;
 grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to culturepass_app, culturepass_job;
 
+create function app.has_unpaid_place(p_target_type text, p_target uuid, p_city uuid, p_slot text) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from app.promotions p
+    where p.city_id = p_city and p.slot = p_slot and p.status <> 'archived'
+      and p.state in ('requested', 'approved') and p.amount_cents > 0 and p.paid_at is null and p.pay_by > now()
+      and app.payer_of_place(p.target_type, p.target_id) = app.payer_of_place(p_target_type, p_target)
+  );
+end
+$$;
+alter function app.has_unpaid_place(text, uuid, uuid, text) owner to culturepass_counter;
+revoke execute on function app.has_unpaid_place(text, uuid, uuid, text) from public;
+grant execute on function app.has_unpaid_place(text, uuid, uuid, text) to culturepass_app, culturepass_job;
+
+create function app.payer_of_place(p_target_type text, p_target uuid) returns uuid
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return case p_target_type
+    when 'event' then (select e.host_id from app.events e where e.id = p_target)
+    when 'venue' then (select v.owner_id from app.venues v where v.id = p_target)
+    else p_target
+  end;
+end
+$$;
+alter function app.payer_of_place(text, uuid) owner to culturepass_counter;
+revoke execute on function app.payer_of_place(text, uuid) from public;
+
 create function app.book_place() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -37156,6 +37378,9 @@ begin
   end if;
   if v_price.room < 1 then
     raise exception 'the place is taken' using errcode = '23514', constraint = 'promotions_room';
+  end if;
+  if v_price.amount_cents > 0 and app.has_unpaid_place(new.target_type, new.target_id, new.city_id, new.slot) then
+    raise exception 'another booking is not paid' using errcode = '23514', constraint = 'promotions_unpaid';
   end if;
   if v_price.days > v_price.max_days then
     raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
@@ -37647,6 +37872,20 @@ revoke execute on function app.end_places_of_member() from public;
 grant execute on function app.may_order_tickets(uuid, uuid) to culturepass_counter;
 grant update (offer_expires_at) on app.waitlist_entries to culturepass_counter;
 
+create function app.end_places_of_strangers() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update app.waitlist_entries w set offer_expires_at = now()
+  from app.events e
+  where w.state = 'offered' and w.offer_expires_at > now() and e.id = w.event_id
+    and case tg_table_name when 'events' then e.id = new.id else e.host_community_id = new.id end
+    and not app.may_order_tickets(e.id, w.user_id);
+  return null;
+end
+$$;
+alter function app.end_places_of_strangers() owner to culturepass_counter;
+revoke execute on function app.end_places_of_strangers() from public;
+
 create function app.end_places_of_suspended() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -37871,7 +38110,8 @@ revoke execute on function app.keep_room_of_event() from public;
 create function app.keep_event_ahead() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if (new.starts_at <> old.starts_at and new.starts_at < now()) or (new.ends_at <> old.ends_at and new.ends_at < now()) then
+  if (new.starts_at > old.starts_at and new.starts_at < now())
+    or (new.starts_at < old.starts_at and new.starts_at < now() + interval '1 day') or (new.ends_at <> old.ends_at and new.ends_at < now()) then
     raise exception 'tickets were sold for another time' using errcode = '23514', constraint = 'events_moved_ahead';
   end if;
   return new;
@@ -38533,13 +38773,14 @@ create function app.note_tickets() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' then
-    insert into app.rank_notes (kind, actor_id, object_id) select distinct 'ticket', a.buyer_id, a.event_id from added a;
+    insert into app.rank_notes (kind, actor_id, object_id) select distinct 'ticket', a.buyer_id, a.event_id from added a
+    where a.buyer_id is not null;
   else
     insert into app.rank_notes (kind, actor_id, object_id)
     select distinct 'ticket', x.buyer_id, x.event_id
     from added a join removed r on r.id = a.id
     cross join lateral (values (a.buyer_id, a.event_id), (r.buyer_id, r.event_id)) x(buyer_id, event_id)
-    where (a.state in ('valid', 'checked_in'), a.paid_cents > 0, a.buyer_id, a.event_id)
+    where x.buyer_id is not null and (a.state in ('valid', 'checked_in'), a.paid_cents > 0, a.buyer_id, a.event_id)
       is distinct from (r.state in ('valid', 'checked_in'), r.paid_cents > 0, r.buyer_id, r.event_id);
   end if;
   return null;
@@ -40416,7 +40657,7 @@ create view app.rank_facts with (security_invoker = true) as
   select v.user_id, v.event_id, v.kind, v.created_at from app.visits v
   union all
   select t.buyer_id, t.event_id, case when t.paid_cents > 0 then 'ticket' else 'rsvp' end, t.created_at
-  from app.tickets t where t.state in ('valid', 'checked_in');
+  from app.tickets t where t.state in ('valid', 'checked_in') and t.buyer_id is not null;
 alter view app.rank_facts owner to culturepass_owner;
 grant select on app.rank_facts to culturepass_job;
 
@@ -41799,6 +42040,11 @@ create trigger plans_audit
   after insert or update of status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered, stripe_price_id on app.plans
   for each row execute function audit.record_plans();
 
+create trigger plan_periods_stamp
+  before update of business_id, counted_from, counted_until, reduced_at on app.plan_periods
+  for each row when ((new.business_id is distinct from old.business_id or new.counted_from is distinct from old.counted_from or new.counted_until is distinct from old.counted_until or new.reduced_at is distinct from old.reduced_at))
+  execute function sec.stamp();
+
 create trigger promo_codes_archived
   before update of status on app.promo_codes
   for each row execute function sec.keep_status('along');
@@ -42648,12 +42894,34 @@ create trigger service_requests_live_hosts before update of state on app.service
   for each row when (current_user = 'culturepass_app' and new.state = 'open' and old.state <> 'open')
   execute function app.begin_for_live_hosts();
 
+create trigger leads_quoted before update of title, details, budget_cents, currency, needed_at on app.leads
+  for each row when (current_user = 'culturepass_app' and (new.title, new.details, new.budget_cents, new.currency, new.needed_at)
+    is distinct from (old.title, old.details, old.budget_cents, old.currency, old.needed_at))
+  execute function app.keep_what_was_quoted();
+
+create trigger service_requests_quoted before update of title, category, description, budget_cents, currency, needed_at on app.service_requests
+  for each row when (current_user = 'culturepass_app' and (new.title, new.category, new.description, new.budget_cents, new.currency, new.needed_at)
+    is distinct from (old.title, old.category, old.description, old.budget_cents, old.currency, old.needed_at))
+  execute function app.keep_what_was_quoted();
+
+create trigger service_requests_settled_by_quote before update of state on app.service_requests
+  for each row when (current_user = 'culturepass_app' and new.state = 'settled' and old.state <> 'settled')
+  execute function app.keep_what_was_quoted();
+
+create trigger leads_won_by_quote before update of state on app.leads
+  for each row when (current_user = 'culturepass_app' and new.state = 'won' and old.state <> 'won')
+  execute function app.win_by_quote();
+
 create trigger quotes_settle
   after update of state on app.quotes
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.settle_request();
 
 create trigger leads_plan after insert on app.leads
   for each row when (current_user = 'culturepass_app') execute function app.hold_lead();
+
+create trigger quotes_currency_of_fee before update of state on app.quotes
+  for each row when (current_user = 'culturepass_app' and new.state = 'sent' and old.state <> 'sent')
+  execute function app.quote_in_currency();
 
 create trigger quotes_in_time after insert on app.quotes
   for each row when (current_user = 'culturepass_app') execute function app.quote_in_time();
@@ -42765,6 +43033,10 @@ create trigger commission_proposals_within_card
   before insert or update of fixed_cents, min_cents, currency on app.commission_proposals
   for each row execute function app.commission_by_card('fixed_cents', 'min_cents');
 
+create trigger subscriptions_plan_period after insert or update of plan_id, current_period_start, current_period_end on app.subscriptions
+  for each row execute function app.note_plan_period();
+grant select, insert, update on app.plan_periods to culturepass_counter;
+
 create trigger book_place before insert on app.promotions
   for each row when (current_user = 'culturepass_app') execute function app.book_place();
 
@@ -42833,6 +43105,12 @@ create trigger "00_end_replaced_roles" after update of status on app.users
 create trigger community_members_without_places after update of state, status on app.community_members
   for each row when ((new.state = 'banned' and old.state <> 'banned') or (new.status = 'archived' and old.status <> 'archived'))
   execute function app.end_places_of_member();
+
+create trigger events_without_places after update of visibility on app.events
+  for each row when (new.visibility is distinct from old.visibility) execute function app.end_places_of_strangers();
+
+create trigger communities_without_places after update of visibility on app.communities
+  for each row when (new.visibility is distinct from old.visibility) execute function app.end_places_of_strangers();
 
 create trigger users_without_places after update of status on app.users
   for each row when (old.status = 'active' and new.status = 'suspended') execute function app.end_places_of_suspended();
@@ -44924,7 +45202,7 @@ create policy notification_preferences_job_update on app.notification_preference
 
 create policy orders_select on app.orders for select to culturepass_app
   using (
-    orders.user_id = (select sec.uid())
+    (orders.user_id = (select sec.uid()) and (orders.sold_at_door) is not true)
     or (select sec.is_platform_admin())
     or orders.event_id in (select sec.mine_event_admin())
   );
@@ -44954,7 +45232,7 @@ create policy order_items_select on app.order_items for select to culturepass_ap
 
 create policy order_items_job_select on app.order_items for select to culturepass_job
   using (
-    (select sec.job() in ('payments', 'tickets'))
+    (select sec.job() in ('payments', 'wallet', 'tickets'))
   );
 
 create policy order_items_job_insert on app.order_items for insert to culturepass_job
@@ -45193,6 +45471,29 @@ create policy plans_job_update on app.plans for update to culturepass_job
   )
   with check (
     (select sec.job() in ('payments'))
+  );
+
+create policy plan_periods_job_select on app.plan_periods for select to culturepass_job
+  using (
+    (select sec.job() in ('promotions'))
+  );
+
+create policy plan_periods_job_insert on app.plan_periods for insert to culturepass_job
+  with check (
+    (select sec.job() in ('promotions'))
+  );
+
+create policy plan_periods_job_update on app.plan_periods for update to culturepass_job
+  using (
+    (select sec.job() in ('promotions'))
+  )
+  with check (
+    (select sec.job() in ('promotions'))
+  );
+
+create policy plan_periods_job_delete on app.plan_periods for delete to culturepass_job
+  using (
+    (select sec.job() in ('promotions'))
   );
 
 create policy promo_codes_select on app.promo_codes for select to culturepass_app
@@ -46163,7 +46464,7 @@ create policy role_assignments_update on app.role_assignments for update to cult
 
 create policy role_assignments_job_select on app.role_assignments for select to culturepass_job
   using (
-    (select sec.job() in ('sessions', 'notifications', 'trending'))
+    (select sec.job() in ('sessions', 'wallet', 'notifications', 'trending'))
   );
 
 create policy role_assignments_job_update on app.role_assignments for update to culturepass_job
@@ -46497,7 +46798,7 @@ create policy ticket_types_update on app.ticket_types for update to culturepass_
 
 create policy ticket_types_job_select on app.ticket_types for select to culturepass_job
   using (
-    (select sec.job() in ('payments', 'tickets', 'copies', 'dashboards'))
+    (select sec.job() in ('payments', 'wallet', 'tickets', 'copies', 'dashboards'))
   );
 
 create policy ticket_types_job_update on app.ticket_types for update to culturepass_job
@@ -47518,6 +47819,15 @@ grant select on app.plans to culturepass_authz;
 grant select on app.plans to culturepass_counter;
 grant update (status, archived_from) on app.plans to culturepass_counter;
 
+grant select on app.plan_periods to culturepass_job;
+grant insert (id, business_id, counted_from, counted_until, reduced_at) on app.plan_periods to culturepass_job;
+grant update (business_id, counted_from, counted_until, reduced_at) on app.plan_periods to culturepass_job;
+grant delete on app.plan_periods to culturepass_job;
+
+grant select on app.plan_periods to culturepass_authz;
+
+grant select on app.plan_periods to culturepass_counter;
+
 grant select (id, status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to, redemption_count, version, created_at, updated_at) on app.promo_codes to culturepass_app;
 grant insert (event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to) on app.promo_codes to culturepass_app;
 grant update (status, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to) on app.promo_codes to culturepass_app;
@@ -47775,7 +48085,7 @@ grant update (order_id, ticket_type_id, event_id, holder_id, buyer_id, refund_id
 grant select on app.tickets to culturepass_authz;
 
 grant select on app.tickets to culturepass_counter;
-grant update (refund_id) on app.tickets to culturepass_counter;
+grant update (holder_id, buyer_id, refund_id) on app.tickets to culturepass_counter;
 
 grant select (id, ticket_id, from_id, to_id, state, expires_at, decided_at, version, created_at, updated_at) on app.ticket_transfers to culturepass_app;
 

@@ -313,6 +313,14 @@ drop policy promo_codes_insert on app.promo_codes;
 
 drop policy promo_codes_select on app.promo_codes;
 
+drop policy plan_periods_job_delete on app.plan_periods;
+
+drop policy plan_periods_job_update on app.plan_periods;
+
+drop policy plan_periods_job_insert on app.plan_periods;
+
+drop policy plan_periods_job_select on app.plan_periods;
+
 drop policy plans_job_update on app.plans;
 
 drop policy plans_job_select on app.plans;
@@ -743,6 +751,10 @@ drop trigger ticket_transfers_to_allowed on app.ticket_transfers;
 
 drop trigger users_without_places on app.users;
 
+drop trigger communities_without_places on app.communities;
+
+drop trigger events_without_places on app.events;
+
 drop trigger community_members_without_places on app.community_members;
 
 drop trigger "00_end_replaced_roles" on app.users;
@@ -780,6 +792,8 @@ drop trigger reviews_rate on app.reviews;
 drop trigger take_place_again on app.promotions;
 
 drop trigger book_place on app.promotions;
+
+drop trigger subscriptions_plan_period on app.subscriptions;
 
 drop trigger commission_proposals_within_card on app.commission_proposals;
 
@@ -845,9 +859,19 @@ drop trigger quotes_in_time_changed on app.quotes;
 
 drop trigger quotes_in_time on app.quotes;
 
+drop trigger quotes_currency_of_fee on app.quotes;
+
 drop trigger leads_plan on app.leads;
 
 drop trigger quotes_settle on app.quotes;
+
+drop trigger leads_won_by_quote on app.leads;
+
+drop trigger service_requests_settled_by_quote on app.service_requests;
+
+drop trigger service_requests_quoted on app.service_requests;
+
+drop trigger leads_quoted on app.leads;
 
 drop trigger service_requests_live_hosts on app.service_requests;
 
@@ -1208,6 +1232,8 @@ drop trigger promo_codes_guard on app.promo_codes;
 drop trigger promo_codes_stamp on app.promo_codes;
 
 drop trigger promo_codes_archived on app.promo_codes;
+
+drop trigger plan_periods_stamp on app.plan_periods;
 
 drop trigger plans_audit on app.plans;
 
@@ -1979,6 +2005,8 @@ drop function app.keep_tickets_from_banned();
 
 drop function app.end_places_of_suspended();
 
+drop function app.end_places_of_strangers();
+
 drop function app.end_places_of_member();
 
 drop function app.may_receive(uuid,uuid);
@@ -2041,6 +2069,10 @@ drop function app.take_place_again();
 
 drop function app.book_place();
 
+drop function app.payer_of_place(text,uuid);
+
+drop function app.has_unpaid_place(text,uuid,uuid,text);
+
 drop function app.price_of_place(text,uuid,uuid,text,timestamptz,timestamptz);
 
 drop function app.city_share_of_place(text,uuid,uuid,text,bigint);
@@ -2051,13 +2083,21 @@ drop function app.card_minimum(text);
 
 drop function app.card_step(text);
 
-drop function app.plan_days_left(text,uuid);
-
 drop function app.room_of_place(uuid,text,timestamptz,timestamptz,uuid);
 
 drop function app.can_be_featured(text,uuid);
 
 drop function app.keeps_place(app.promotions);
+
+drop function app.is_beyond_plan(uuid);
+
+drop function app.business_of_place(text,uuid);
+
+drop function app.plan_days_left(text,uuid);
+
+drop function app.plan_days_used(uuid);
+
+drop function app.note_plan_period();
 
 drop function app.commission_by_card();
 
@@ -2149,6 +2189,10 @@ drop function app.is_withdrawn(uuid);
 
 drop function app.quote_in_time();
 
+drop function app.quote_in_currency();
+
+drop function app.currencies_of_fee(uuid);
+
 drop function app.lead_is_open(uuid);
 
 drop function app.hold_lead();
@@ -2158,6 +2202,14 @@ drop function app.lead_obstacle(uuid,uuid,int);
 drop function app.settle_request();
 
 drop function app.wait_for_request(uuid);
+
+drop function app.win_by_quote();
+
+drop function app.keep_what_was_quoted();
+
+drop function app.was_quoted(uuid);
+
+drop function app.is_quoted(uuid,uuid);
 
 drop function app.begin_for_live_hosts();
 
@@ -3855,6 +3907,8 @@ alter table app.promo_codes drop constraint promo_codes_live_event_id_fkey;
 
 alter table app.promo_codes drop constraint promo_codes_event_id_fkey;
 
+alter table app.plan_periods drop constraint plan_periods_business_id_fkey;
+
 alter table app.payment_methods drop constraint payment_methods_live_user_id_fkey;
 
 alter table app.payment_methods drop constraint payment_methods_user_id_fkey;
@@ -4300,6 +4354,8 @@ drop table app.quotes;
 drop table app.promotions;
 
 drop table app.promo_codes;
+
+drop table app.plan_periods;
 
 drop table app.plans;
 

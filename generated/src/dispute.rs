@@ -77,7 +77,7 @@ pub static DISPUTE: Resource = Resource {
         Filter::new("promotion_id", "t.promotion_id", Kind::Uuid).nullable("t.promotion_id"),
         Filter::new("quote_id", "t.quote_id", Kind::Uuid).nullable("t.quote_id"),
     ],
-    within: &[], public_to_all: true,
+    within: &[], public_to_all: false,
     sorts: &[
         Sort::new("amount_cents", "t.amount_cents", Kind::Bigint),
     ],

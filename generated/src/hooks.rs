@@ -100,6 +100,15 @@ pub trait AppHooks: Send + Sync {
         input: &'a mut lead::CreateLead,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn lead_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut lead::UpdateLead,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn lead_before_win<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
+
     fn plan_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
@@ -156,6 +165,19 @@ pub trait AppHooks: Send + Sync {
     ) -> BoxFuture<'a, Result<()>>;
 
     fn role_assignment_before_accept<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn service_request_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut service_request::UpdateServiceRequest,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn service_request_before_settle<'a>(
         &'a self,
         cx: &'a mut Cx,
         id: Uuid,
@@ -439,6 +461,8 @@ impl Hooks for LeadHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.lead_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.lead_before_update(cx, id, typed(input)),
+            ("win", Some(id), _) => self.0.lead_before_win(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -541,6 +565,8 @@ impl Hooks for ServiceRequestHooks {
         &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
+            ("update", Some(id), Some(input)) => self.0.service_request_before_update(cx, id, typed(input)),
+            ("settle", Some(id), _) => self.0.service_request_before_settle(cx, id),
             ("reopen", Some(id), _) => self.0.service_request_before_reopen(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }

@@ -146,6 +146,8 @@ pub static INSTITUTION: Resource = Resource {
           case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'verify' end,
           case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'unverify' end
         ], null) as may from app.institutions as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        national: Some(kernel::resource::National { fields: &["social_links.whatsapp"], by: "city_id", by_id: true,
+            country: "select coalesce((select n2.code from app.cities as n1 join app.countries as n2 on n2.id = n1.country_id where n1.id = coalesce($1::text::uuid, (select t.city_id from app.institutions as t where t.id = $2::uuid))), (select n2.code from app.users as n0 join app.cities as n1 on n1.id = n0.home_city_id join app.countries as n2 on n2.id = n1.country_id where n0.id = $3::uuid)) as country" }),
         ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },

@@ -78,7 +78,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static LEAD: Resource = Resource {
     name: "lead", plural: "leads", path: "leads", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
-    encode: Lead::encode, create: Some(CreateLead::decode), update: Some(UpdateLead::decode), hooks: &["create"],
+    encode: Lead::encode, create: Some(CreateLead::decode), update: Some(UpdateLead::decode), hooks: &["create", "update", "win"],
     fixed: &["id", "status", "state", "service_request_id", "business_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

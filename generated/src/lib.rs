@@ -52,6 +52,7 @@ pub mod organization;
 pub mod payment_look;
 pub mod payment_method;
 pub mod plan;
+pub mod plan_period;
 pub mod promo_code;
 pub mod promotion;
 pub mod quote;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "5de36294d287418f07ace5dc0ef4e7f3ecd5cff2d0aca156f8c65f393b85d3b54c91eaea177dbb74a210526cadf295da",
+        checksum: "14e55b14d7bb8cb89a63ef8a3b911021a21356fd57eb8afd4a415276c19aec54f2958a3d2638c81d49a8f740eb4dea4e",
     },
 ];

@@ -101,7 +101,7 @@ macro_rules! columns { () => {
     p.commission_rule_id, t.promo_code_id, t.wallet_hold_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
-#[rustfmt::skip] pub static IS_BUYER: Rule = MeIs("user_id");
+#[rustfmt::skip] pub static IS_BUYER: Rule = All(&[MeIs("user_id"), Not(&Flag("sold_at_door"))]);
 #[rustfmt::skip] pub static IS_HOST: Rule = Any(&[Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_ADMIN))] }), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_BUYER), Ref(&IS_HOST)]);
 
@@ -112,7 +112,7 @@ pub static ORDER: Resource = Resource {
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[case when (t.state = 'pending' and (t.expires_at is null or t.expires_at > now())) and t.user_id = me.id then 'pay' end, case when t.state = 'pending' and t.user_id = me.id then 'cancel' end, case when t.state in ('paid', 'part_refunded') and (sec.seen_event_admin(t.event_id) or (me.is_platform_admin and (t.user_id = me.id) is not true)) then 'refund' end], null) as allowed_actions
+        array_remove(array[case when (t.state = 'pending' and (t.expires_at is null or t.expires_at > now())) and t.user_id = me.id and (t.sold_at_door) is not true then 'pay' end, case when t.state = 'pending' and t.user_id = me.id and (t.sold_at_door) is not true then 'cancel' end, case when t.state in ('paid', 'part_refunded') and (sec.seen_event_admin(t.event_id) or (me.is_platform_admin and (t.user_id = me.id and (t.sold_at_door) is not true) is not true)) then 'refund' end], null) as allowed_actions
         from app.orders as t left join lateral app.order_private(t.id) p on true, (select sec.uid() as id, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.orders as t left join lateral app.order_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
@@ -136,7 +136,7 @@ pub static ORDER: Resource = Resource {
         Filter::new("user_id", "t.user_id", Kind::Uuid),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
-    within: &[], public_to_all: true,
+    within: &[], public_to_all: false,
     sorts: &[
         Sort::new("amount_cents", "t.amount_cents", Kind::Bigint),
     ],

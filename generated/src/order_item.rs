@@ -55,7 +55,7 @@ pub static ORDER_ITEM: Resource = Resource {
     filters: &[
         Filter::new("ticket_type_id", "t.ticket_type_id", Kind::Uuid),
     ],
-    within: &[], public_to_all: true,
+    within: &[], public_to_all: false,
     sorts: &[],
     expands: &[
         Expand::to("order", "order_id", &["order"]),

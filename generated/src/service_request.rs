@@ -101,7 +101,7 @@ macro_rules! fresh { () => {
 #[rustfmt::skip]
 pub static SERVICE_REQUEST: Resource = Resource {
     name: "service_request", plural: "service_requests", path: "service-requests", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
-    encode: ServiceRequest::encode, create: Some(CreateServiceRequest::decode), update: Some(UpdateServiceRequest::decode), hooks: &["reopen"],
+    encode: ServiceRequest::encode, create: Some(CreateServiceRequest::decode), update: Some(UpdateServiceRequest::decode), hooks: &["update", "settle", "reopen"],
     fixed: &["id", "status", "state", "city_id", "host_type", "host_id", "event_id", "version", "created_at", "updated_at", "object"], moving: &["lead_count", "won_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

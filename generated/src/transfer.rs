@@ -90,7 +90,7 @@ pub static TRANSFER: Resource = Resource {
         Filter::new("order_id", "t.order_id", Kind::Uuid).nullable("t.order_id"),
         Filter::new("city_id", "t.city_id", Kind::Uuid).nullable("t.city_id"),
     ],
-    within: &[], public_to_all: true,
+    within: &[], public_to_all: false,
     sorts: &[
         Sort::new("amount_cents", "t.amount_cents", Kind::Bigint),
     ],

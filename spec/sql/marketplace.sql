@@ -114,6 +114,42 @@ alter function app.lead_is_open(uuid) owner to <app>_authz;
 revoke execute on function app.lead_is_open(uuid) from public;
 grant execute on function app.lead_is_open(uuid) to <app>_app;
 
+-- The currencies in which the platform charges its fee for a quote on this lead; empty if it charges none. A quote in
+-- another one would be without a fee, and its currency is the provider's choice.
+create function app.currencies_of_fee(p_lead uuid) returns text[]
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select distinct r.currency from app.leads l
+    join app.service_requests q on q.id = l.service_request_id
+    join app.cities c on c.id = q.city_id
+    join app.commission_rules r on r.type = 'service_fee' and r.status = 'active'
+      and r.valid_from <= now() and (r.valid_to is null or r.valid_to > now())
+      and (r.scope_id is null or r.scope_id in (q.event_id, l.business_id, c.id, c.country_id))
+    where l.id = p_lead order by 1
+  );
+end
+$$;
+alter function app.currencies_of_fee(uuid) owner to <app>_counter;
+revoke execute on function app.currencies_of_fee(uuid) from public;
+grant execute on function app.currencies_of_fee(uuid) to <app>_app;
+
+create function app.quote_in_currency() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if new.currency <> all (app.currencies_of_fee(new.lead_id)) and app.currencies_of_fee(new.lead_id) <> '{}' then
+    raise exception 'the fee is charged in another currency' using errcode = '23514', table = 'quotes', constraint = 'quotes_currency_of_fee';
+  end if;
+  return new;
+end
+$$;
+alter function app.quote_in_currency() owner to <app>_owner;
+revoke execute on function app.quote_in_currency() from public;
+
+create trigger quotes_currency_of_fee before update of state on app.quotes
+  for each row when (current_user = '<app>_app' and new.state = 'sent' and old.state <> 'sent')
+  execute function app.quote_in_currency();
+
 create function app.quote_in_time() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -60,43 +60,6 @@ alter function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) own
 revoke execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) from public;
 grant execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) to <app>_job;
 
--- The number of days in the current billing period that the plan of a business still includes; none while the period is
--- not paid, although other benefits last for some days of grace. The business is the target itself, or the host or owner of the target. Holds a lock on the business until the end of the transaction.
-create function app.plan_days_left(p_target_type text, p_target uuid) returns int
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  v_business uuid;
-  v_since timestamptz;
-  v_days int;
-begin
-  v_business := case p_target_type
-    when 'business' then p_target
-    when 'event' then (select e.host_id from app.events e where e.id = p_target and e.host_type = 'business')
-    else (select v.owner_id from app.venues v where v.id = p_target and v.owner_type = 'business')
-  end;
-  select s.current_period_start, l.featured_days into v_since, v_days
-  from app.subscriptions s join app.plans l on l.id = s.plan_id
-  where s.business_id = v_business and s.state in ('active', 'trialing') and s.entitled_until > now();
-  if coalesce(v_days, 0) = 0 then
-    return 0;
-  end if;
-  perform pg_advisory_xact_lock(hashtextextended('featured:' || v_business::text, 0));
-  return greatest(v_days - (
-    select coalesce(sum(p.plan_days), 0)::int from app.promotions p
-    -- Archived bookings too: what was shown used its days. Those that were not shown yet are cancelled by a job.
-    where p.plan_days > 0 and p.state not in ('rejected', 'cancelled')
-      and (v_since is null or p.created_at >= v_since)
-      and ((p.target_type = 'business' and p.target_id = v_business)
-        or (p.target_type = 'event'
-          and p.target_id in (select e.id from app.events e where e.host_type = 'business' and e.host_id = v_business))
-        or (p.target_type = 'venue'
-          and p.target_id in (select v.id from app.venues v where v.owner_type = 'business' and v.owner_id = v_business)))
-  ), 0);
-end
-$$;
-alter function app.plan_days_left(text, uuid) owner to <app>_counter;
-revoke execute on function app.plan_days_left(text, uuid) from public;
-
 -- Limits of card charges: the step of which every amount is a multiple, the smallest and the largest charge. They equal those of
 -- `card` in the crate `money`, which a test checks. In PL/pgSQL, because an SQL function with a search path of its own is
 -- planned again for each row.
@@ -200,6 +163,37 @@ alter function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamp
 revoke execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) from public;
 grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to <app>_app, <app>_job;
 
+-- Whether the one who would pay has another booking of the same kind of place that is not paid yet. One at a time:
+-- otherwise a host could reserve all places of a city for a day, again and again, without paying for any.
+create function app.has_unpaid_place(p_target_type text, p_target uuid, p_city uuid, p_slot text) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from app.promotions p
+    where p.city_id = p_city and p.slot = p_slot and p.status <> 'archived'
+      and p.state in ('requested', 'approved') and p.amount_cents > 0 and p.paid_at is null and p.pay_by > now()
+      and app.payer_of_place(p.target_type, p.target_id) = app.payer_of_place(p_target_type, p_target)
+  );
+end
+$$;
+alter function app.has_unpaid_place(text, uuid, uuid, text) owner to <app>_counter;
+revoke execute on function app.has_unpaid_place(text, uuid, uuid, text) from public;
+grant execute on function app.has_unpaid_place(text, uuid, uuid, text) to <app>_app, <app>_job;
+
+-- The host of an event, the owner of a venue, or the business itself.
+create function app.payer_of_place(p_target_type text, p_target uuid) returns uuid
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return case p_target_type
+    when 'event' then (select e.host_id from app.events e where e.id = p_target)
+    when 'venue' then (select v.owner_id from app.venues v where v.id = p_target)
+    else p_target
+  end;
+end
+$$;
+alter function app.payer_of_place(text, uuid) owner to <app>_counter;
+revoke execute on function app.payer_of_place(text, uuid) from public;
+
 -- Sets the price of a member's booking, whatever the request contains. A booking that costs something is reserved for a
 -- day, or until it would begin (but at least for an hour), for payment. A booking that should have begun begins now.
 create function app.book_place() returns trigger
@@ -217,6 +211,9 @@ begin
   end if;
   if v_price.room < 1 then
     raise exception 'the place is taken' using errcode = '23514', constraint = 'promotions_room';
+  end if;
+  if v_price.amount_cents > 0 and app.has_unpaid_place(new.target_type, new.target_id, new.city_id, new.slot) then
+    raise exception 'another booking is not paid' using errcode = '23514', constraint = 'promotions_unpaid';
   end if;
   if v_price.days > v_price.max_days then
     raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';

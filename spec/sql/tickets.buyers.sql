@@ -72,6 +72,28 @@ create trigger community_members_without_places after update of state, status on
   for each row when ((new.state = 'banned' and old.state <> 'banned') or (new.status = 'archived' and old.status <> 'archived'))
   execute function app.end_places_of_member();
 
+-- The same for everybody who does not see the event any more because it, or the community that hosts it, is for members
+-- only now.
+create function app.end_places_of_strangers() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update app.waitlist_entries w set offer_expires_at = now()
+  from app.events e
+  where w.state = 'offered' and w.offer_expires_at > now() and e.id = w.event_id
+    and case tg_table_name when 'events' then e.id = new.id else e.host_community_id = new.id end
+    and not app.may_order_tickets(e.id, w.user_id);
+  return null;
+end
+$$;
+alter function app.end_places_of_strangers() owner to <app>_counter;
+revoke execute on function app.end_places_of_strangers() from public;
+
+create trigger events_without_places after update of visibility on app.events
+  for each row when (new.visibility is distinct from old.visibility) execute function app.end_places_of_strangers();
+
+create trigger communities_without_places after update of visibility on app.communities
+  for each row when (new.visibility is distinct from old.visibility) execute function app.end_places_of_strangers();
+
 create function app.end_places_of_suspended() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

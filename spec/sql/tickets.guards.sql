@@ -117,12 +117,13 @@ revoke execute on function app.keep_room_of_event() from public;
 create trigger events_capacity_taken before update of capacity on app.events
   for each row when (new.capacity < coalesce(old.capacity, new.capacity + 1)) execute function app.keep_room_of_event();
 
--- Refuses to move an event that has tickets into the past: its guests could not come, and it would count as completed.
--- Requests alone are held to it.
+-- Refuses to move an event that has tickets into the past, or to begin earlier with less than a day's notice: its guests
+-- could not come, and it would count as completed. Requests alone are held to it.
 create function app.keep_event_ahead() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if (new.starts_at <> old.starts_at and new.starts_at < now()) or (new.ends_at <> old.ends_at and new.ends_at < now()) then
+  if (new.starts_at > old.starts_at and new.starts_at < now())
+    or (new.starts_at < old.starts_at and new.starts_at < now() + interval '1 day') or (new.ends_at <> old.ends_at and new.ends_at < now()) then
     raise exception 'tickets were sold for another time' using errcode = '23514', constraint = 'events_moved_ahead';
   end if;
   return new;

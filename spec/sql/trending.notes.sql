@@ -74,13 +74,14 @@ create function app.note_tickets() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' then
-    insert into app.rank_notes (kind, actor_id, object_id) select distinct 'ticket', a.buyer_id, a.event_id from added a;
+    insert into app.rank_notes (kind, actor_id, object_id) select distinct 'ticket', a.buyer_id, a.event_id from added a
+    where a.buyer_id is not null;
   else
     insert into app.rank_notes (kind, actor_id, object_id)
     select distinct 'ticket', x.buyer_id, x.event_id
     from added a join removed r on r.id = a.id
     cross join lateral (values (a.buyer_id, a.event_id), (r.buyer_id, r.event_id)) x(buyer_id, event_id)
-    where (a.state in ('valid', 'checked_in'), a.paid_cents > 0, a.buyer_id, a.event_id)
+    where x.buyer_id is not null and (a.state in ('valid', 'checked_in'), a.paid_cents > 0, a.buyer_id, a.event_id)
       is distinct from (r.state in ('valid', 'checked_in'), r.paid_cents > 0, r.buyer_id, r.event_id);
   end if;
   return null;
@@ -201,7 +202,7 @@ create view app.rank_facts with (security_invoker = true) as
   select v.user_id, v.event_id, v.kind, v.created_at from app.visits v
   union all
   select t.buyer_id, t.event_id, case when t.paid_cents > 0 then 'ticket' else 'rsvp' end, t.created_at
-  from app.tickets t where t.state in ('valid', 'checked_in');
+  from app.tickets t where t.state in ('valid', 'checked_in') and t.buyer_id is not null;
 alter view app.rank_facts owner to <app>_owner;
 grant select on app.rank_facts to <app>_job;
 

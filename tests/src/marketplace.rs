@@ -1,6 +1,7 @@
 //! Requests for services: who hears of them, what each side sees, and what an accepted quote decides.
 
 mod closed;
+mod quoted;
 
 use crate::support::{Answer, Member, TestServer, database::Content, rows};
 use futures_util::future::join_all;

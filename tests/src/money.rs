@@ -2,6 +2,7 @@
 
 mod abroad;
 mod amounts;
+mod at_door;
 mod attendees;
 mod audit;
 mod auditor;

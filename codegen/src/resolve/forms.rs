@@ -30,7 +30,7 @@ pub fn expected(ty: &Ty, text: &str) -> Option<String> {
         ),
         Ty::Text { .. } => (
             is_line(text),
-            "a text that can be seen, without blanks around it",
+            "a text that can be seen, with single blanks, and none around it",
         ),
         Ty::Email => (is_email(text), "an email address in lower case"),
         Ty::Url => (is_url(text), "an address like `https://example.org/`"),
@@ -104,6 +104,8 @@ fn is_line(text: &str) -> bool {
         || (is_seen(text)
             && !text.starts_with(is_blank)
             && !text.ends_with(is_blank)
+            && !text.contains("  ")
+            && !text.contains(|c| is_blank(c) && !matches!(c, ' ' | '\u{3000}'))
             && !text.starts_with(JOINERS)
             && !text.ends_with('\u{200c}')
             // The other joiner may end a word of an Indic script; the database knows after which letters.
@@ -119,7 +121,7 @@ fn is_unjoined(c: char) -> bool {
     matches!(c, '\u{0}'..='\u{52f}' | '\u{1e00}'..='\u{200a}' | '\u{3000}')
 }
 
-/// Blanks that do not end a line.
+/// Blanks that do not end a line. Within it, only the ordinary one and that of Chinese and Japanese width stand.
 fn is_blank(c: char) -> bool {
     matches!(
         c,
@@ -163,10 +165,16 @@ fn is_url(text: &str) -> bool {
         }
         _ => host,
     };
-    let in_path = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
+    let in_path = |b: u8| b.is_ascii_graphic() && !b"\"<>[]\\^`{|}".contains(&b);
+    let mut escapes = path.split('%').skip(1);
     text.len() <= 2_000
         && (is_name_of_host(host) || is_ip(host))
         && path.bytes().all(in_path)
+        && path.matches('#').count() <= 1
+        && escapes.all(|rest| {
+            let digits = rest.as_bytes().get(..2);
+            digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        })
         && !text.contains("%00")
 }
 

@@ -7,6 +7,7 @@ mod accept;
 mod document;
 mod live;
 mod publish;
+mod quoted;
 
 pub use document::amend;
 
@@ -24,12 +25,13 @@ use generated::{
     event::UpdateEvent,
     featured_place::{CreateFeaturedPlace, UpdateFeaturedPlace},
     hooks::AppHooks,
-    lead::CreateLead,
+    lead::{CreateLead, UpdateLead},
     plan::{CreatePlan, UpdatePlan},
     promo_code::{CreatePromoCode, UpdatePromoCode},
     promotion::CreatePromotion,
     quote::{CreateQuote, UpdateQuote},
     review::CreateReview,
+    service_request::UpdateServiceRequest,
     ticket_type::{CreateTicketType, UpdateTicketType},
     waitlist_entry::CreateWaitlistEntry,
 };
@@ -293,7 +295,8 @@ impl AppHooks for App {
     fn quote_before_send<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             live::quote(cx, id).await?;
-            live::asked(cx, id).await
+            live::asked(cx, id).await?;
+            live::quote_currency(cx, id).await
         })
     }
 
@@ -306,6 +309,36 @@ impl AppHooks for App {
             live::lead(cx, input).await?;
             self.modules.marketplace.refuse_lead(cx, input).await
         })
+    }
+
+    fn lead_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        change: &'a mut UpdateLead,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(quoted::lead(cx, id, change))
+    }
+
+    fn lead_before_win<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
+        Box::pin(quoted::winning(cx, id))
+    }
+
+    fn service_request_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        change: &'a mut UpdateServiceRequest,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(quoted::request(cx, id, change))
+    }
+
+    fn service_request_before_settle<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(quoted::settling(cx, id))
     }
 
     fn service_request_before_reopen<'a>(

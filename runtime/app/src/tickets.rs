@@ -109,7 +109,7 @@ impl Module for Tickets {
         &[
             ("scanTicket", Access::HostStaff),
             ("scanTickets", Access::HostStaff),
-            ("sellAtDoor", Access::HostStaff),
+            ("sellAtDoor", Access::HostAdmin),
             ("listAttendees", Access::HostStaff),
             ("exportAttendees", Access::HostStaff),
             ("getCancellation", Access::HostStaff),

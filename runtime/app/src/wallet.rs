@@ -23,6 +23,7 @@ use kernel::{
     idempotency::Keyed,
     jobs::{Consumer, Event, Job, Periodic},
 };
+use referrals::Later;
 use settings::Settings;
 use std::time::Duration;
 use utoipa::openapi::OpenApi;
@@ -75,6 +76,11 @@ impl Module for Wallet {
             Job::of(self, "wallet.reward_referral", |wallet, run| async move {
                 let event: Event = run.payload()?;
                 let done = wallet.reward_referral(event.entity_id, run.request_id);
+                Ok(done.await.map(drop)?)
+            }),
+            Job::of(self, "wallet.reward_later", |wallet, run| async move {
+                let Later { order } = run.payload()?;
+                let done = wallet.reward_referral(order, run.request_id);
                 Ok(done.await.map(drop)?)
             }),
             Job::of(self, "wallet.revoke_reward", |wallet, run| async move {

@@ -173,7 +173,7 @@ pub struct Ways {
 /// How to find the country that a telephone number without a country code belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct National {
-    /// The fields with telephone numbers.
+    /// The fields with telephone numbers: `phone`, or `social_links.whatsapp` within an object.
     pub fields: &'static [&'static str],
     /// The property of a body that leads to the country: a relation (`city_id`) or the country itself (`country`).
     /// Empty if a body has no such property.

@@ -204,11 +204,14 @@ create function sec.is_line(p_text text) returns boolean
 -- Empty, or one line that shows what it holds: no line ends, nothing that shows nothing where it stands, nothing that
 -- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them, not both of
 -- them Latin, Greek or Cyrillic letters or blanks, or after an Indic virama; selectors after emoji, in keycaps and after Mongolian letters, tags after a flag. No blanks at its ends,
--- in form NFC, and Malayalam letters without a vowel are one character: what looks the same is the same, and unique.
+-- single blanks of one kind between words (or one of Chinese and Japanese width), in form NFC, and Malayalam letters
+-- without a vowel are one character: what looks the same is the same, and unique. Marks stand on a character, five at most.
 -- The first condition alone decides about printable ASCII, which most lines are; the others take three times as long.
 begin
-  return p_text ~ '^[!-~](?:[ -~]*[!-~])?$' or p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
+  return (p_text ~ '^[!-~](?:[ -~]*[!-~])?$' and strpos(p_text, '  ') = 0) or p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
+    and p_text !~ '[\u00a0\u1680\u2000-\u200a\u202f\u205f]|[\u0020\u3000][\u0020\u3000]'
+    and p_text !~ '(^|[\u0020\u3000])[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]|[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]{6}'
     and p_text !~ '^[\u200c\u200d]|[\u200c\u200d][\u200c\u200d]|\u200c$|[^\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca]\u200d$|[\u0d15\u0d23\u0d28\u0d30\u0d32\u0d33]\u0d4d\u200d|[\u0001-\u052f\u1e00-\u200a\u3000][\u200c\u200d][\u0001-\u052f\u1e00-\u200a\u3000]'
     and (not sec.hides(p_text) or (p_text ~ '[\u180b-\u180f\ufe0e\ufe0f\U000e007f]' and not sec.hides(regexp_replace(p_text,
       '[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934-\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff][\ufe0e\ufe0f]|[#*0-9]\ufe0f(?=\u20e3)|[\u1820-\u18aa][\u180b-\u180d\u180f]|[\u1820-\u18aa]\u180e(?=[\u1820\u1821])|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f', '', 'g')))));
@@ -249,7 +252,7 @@ create function sec.is_url(p_text text) returns boolean
 -- well (RFC 3986; other characters are percent-encoded), without an encoded NUL.
 begin
   return char_length(p_text) <= 2000 and strpos(p_text, '%00') = 0
-    and p_text ~ '^https?://(localhost|([a-z0-9_]+(-+[a-z0-9_]+)*\.)+[a-z][a-z0-9_]*(-+[a-z0-9_]+)*|[0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?([/?#][!#-;=?-Z\[\]_a-z~]*)?$';
+    and p_text ~ '^https?://(localhost|([a-z0-9_]+(-+[a-z0-9_]+)*\.)+[a-z][a-z0-9_]*(-+[a-z0-9_]+)*|[0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?([/?](%[0-9A-Fa-f]{2}|[!$&-;=?-Z_a-z~])*)?(#(%[0-9A-Fa-f]{2}|[!$&-;=?-Z_a-z~])*)?$';
 end
 $$;
 alter function sec.is_url(text) owner to library_owner;

@@ -206,8 +206,8 @@ async fn nothing_is_kept_for_or_told_to_who_may_not_see_the_event() {
     }
 }
 
-/// A place that is kept for a member goes to the next one when the member is banned, removed or suspended, not at the end of
-/// the time for which it is kept. The negative controls: without the triggers it stays.
+/// A place that is kept for a member goes to the next one when the member is banned, removed or suspended, or the event is for
+/// members only, not at the end of the time for which it is kept. The negative controls: without the triggers it stays.
 #[tokio::test]
 async fn a_place_is_kept_no_longer_for_who_was_banned_removed_or_suspended() {
     let circle = Circle::new("community", 1).await;
@@ -218,6 +218,8 @@ async fn a_place_is_kept_no_longer_for_who_was_banned_removed_or_suspended() {
         ("community_members", "banned", true),
         ("community_members", "removed", true),
         ("users", "suspended", true),
+        ("events", "hidden", true),
+        ("events", "hidden", false),
         ("community_members", "removed", false),
         ("users", "suspended", false),
     ];
@@ -242,6 +244,27 @@ async fn a_place_is_kept_no_longer_for_who_was_banned_removed_or_suspended() {
             }
             "removed" => {
                 olga.delete(&membership).await.expect(204);
+            }
+            // Ben has left a community whose events are for everybody, until this one is for members.
+            "hidden" => {
+                let set = |visibility: &str| {
+                    format!(
+                        "set session_replication_role = replica;
+                         update app.communities set visibility = '{visibility}' where id = '{}'",
+                        circle.community
+                    )
+                };
+                circle.run(&set("public")).await;
+                let path = format!("/events/{}", circle.event);
+                let change = async |visibility: &str| {
+                    let body = json!({"visibility": visibility});
+                    olga.patch(&path, "*", body).await.expect(200);
+                };
+                change("public").await;
+                olga.delete(&membership).await.expect(204);
+                assert_eq!(circle.place(&ben, &bens).await, "offered", "{round}");
+                change("community").await;
+                circle.run(&set("private")).await;
             }
             _ => circle.ban(&membership).await,
         }

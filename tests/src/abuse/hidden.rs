@@ -173,7 +173,7 @@ const PRIVATE: [(&str, &str); 11] = [
     ("notifications", "t.user_id"),
     ("devices", "t.user_id"),
     ("notification_preferences", "t.user_id"),
-    ("orders", "t.user_id"),
+    ("orders", "case when not t.sold_at_door then t.user_id end"),
     ("referrals", "t.referrer_id"),
 ];
 const OF_WALLET: &str = "(select w.user_id from app.wallet_accounts w where w.id = t.wallet_id)";

@@ -17,8 +17,9 @@ const MADE_ON_THE_WAY: [&str; 7] = [
 ];
 
 /// Rows written by triggers, with new ids in each run.
-const MADE_BY_TRIGGERS: [&str; 4] = [
+const MADE_BY_TRIGGERS: [&str; 5] = [
     "event_announcement",
+    "plan_period",
     "event_local_time",
     "rank_note",
     "rating",

@@ -17,7 +17,7 @@ const FORMATS: [(Format, &str, &[&str]); 10] = [
         &[
             "https://example.org:80/a?b=c#d",
             "http://x.org",
-            "http://a_b-c.example/[d]|e",
+            "http://a_b-c.example/%5Bd%5D|e%4",
             "http://10.0.0.1/",
         ],
     ),
@@ -205,6 +205,8 @@ async fn what_is_seen_is_the_same_on_both_sides() {
                     format!("a{c}b"),
                     format!("a{c}{c}"),
                     format!("{c}a"),
+                    format!("a {c}"),
+                    format!("a{}", c.to_string().repeat(6)),
                 ]
             })
             .collect();
@@ -242,6 +244,17 @@ async fn what_is_seen_is_the_same_on_both_sides() {
         ("\n", false),
         ("a\nb", false),
         ("a \u{200d} b", false),
+        // Blanks that look like another one, and marks that stand on nothing or run over other lines.
+        ("VIP  Area", false),
+        ("VIP\u{a0}Area", false),
+        ("東京  タワー", false),
+        ("東京 タワー", true),
+        ("東京\u{3000}タワー", true),
+        ("a \u{303}b", false),
+        ("\u{20e3}a", false),
+        ("Z\u{330}\u{330}\u{330}\u{330}\u{330}", true),
+        ("Z\u{330}\u{330}\u{330}\u{330}\u{330}\u{330}", false),
+        ("Kultur\u{ad}verein", false),
         // A second `VIP` in a unique field, with invisible characters.
         ("VIP\u{3164}", false),
         ("VIP\u{2800}", false),

@@ -22,7 +22,7 @@ fn types() -> Vec<(Ty, &'static str, &'static [&'static str])> {
                 "https://example.org:80/a?b=c#d",
                 "http://x.org",
                 "https://[2001:db8::1]/",
-                "http://a_b-c.example/[d]|e",
+                "http://a_b-c.example/%5Bd%5D|e%4",
                 "http://10.0.0.1/",
             ],
         ),

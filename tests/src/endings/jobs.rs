@@ -263,6 +263,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("wallet.lose_reward", "takes back"),
     ("wallet.reconcile", "compares sums"),
     ("wallet.revoke_reward", "takes back"),
+    (
+        "wallet.reward_later",
+        "does what `wallet.reward_referral` does, later",
+    ),
 ];
 
 /// A worker that looks for jobs more often than that of the server.

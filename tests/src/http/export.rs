@@ -237,7 +237,7 @@ async fn a_member_takes_along_what_is_below_their_orders_and_wallets() {
     let server = TestServer::sample().await;
     let mut conn = server.superuser().await;
     let buyer: uuid::Uuid = sqlx::query_scalar(
-        "select o.user_id from app.orders o join app.order_items i on i.order_id = o.id group by 1 order by count(*) desc, 1 limit 1",
+        "select o.user_id from app.orders o join app.order_items i on i.order_id = o.id where not o.sold_at_door group by 1 order by count(*) desc, 1 limit 1",
     )
     .fetch_one(&mut conn)
     .await
@@ -257,7 +257,7 @@ async fn a_member_takes_along_what_is_below_their_orders_and_wallets() {
            select w.id, 2, 'JPY', 'order:1', now() + interval '1 hour' from app.wallet_accounts w
            where w.user_id = '{buyer}' and w.currency = 'JPY';
          insert into app.refunds (order_id, amount_cents, wallet_cents, organizer_cents, currency, stripe_idempotency_key)
-           select o.id, 1, 1, 1, o.currency, 'export-test-2' from app.orders o where o.user_id = '{buyer}' limit 1"
+           select o.id, 1, 1, 1, o.currency, 'export-test-2' from app.orders o where o.user_id = '{buyer}' and not o.sold_at_door limit 1"
     )))
     .execute(&mut conn)
     .await
@@ -267,11 +267,11 @@ async fn a_member_takes_along_what_is_below_their_orders_and_wallets() {
     for (name, statement) in [
         (
             "order_items",
-            "select i.id::text from app.order_items i join app.orders o on o.id = i.order_id where o.user_id = $1",
+            "select i.id::text from app.order_items i join app.orders o on o.id = i.order_id where o.user_id = $1 and not o.sold_at_door",
         ),
         (
             "refunds",
-            "select r.id::text from app.refunds r join app.orders o on o.id = r.order_id where o.user_id = $1",
+            "select r.id::text from app.refunds r join app.orders o on o.id = r.order_id where o.user_id = $1 and not o.sold_at_door",
         ),
         (
             "wallet_transactions",

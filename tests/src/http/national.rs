@@ -76,6 +76,29 @@ async fn numbers_are_of_the_country_of_the_object() {
     }
 }
 
+/// A number on WhatsApp is one as well; the rest of the object stays.
+#[tokio::test]
+async fn numbers_within_objects_are_completed_too() {
+    let server = TestServer::start().await;
+    let member = server.member("nick_national").await;
+    let links = json!({"whatsapp": "044 668 18 00", "instagram": "@nick"});
+    let body = json!({"social_links": links, "phone": "044 668 18 01"});
+    let answer = change(&member, "/me", body.clone()).await;
+    assert_eq!(answer.status, 422, "{}", answer.text);
+    let mut pointers = answer.pointers();
+    pointers.sort_unstable();
+    assert_eq!(pointers, ["/phone", "/social_links/whatsapp"]);
+    let city = city_in(&server, "CH").await;
+    change(&member, "/me", json!({"home_city_id": city}))
+        .await
+        .expect(200);
+    let answer = change(&member, "/me", body).await.expect(200);
+    let links = &answer.json["social_links"];
+    assert_eq!(links["whatsapp"], "https://wa.me/41446681800");
+    assert_eq!(links["instagram"], "https://www.instagram.com/nick");
+    assert_eq!(answer.json["phone"], "+41446681801");
+}
+
 /// The country of the object takes precedence over that of the caller, and the body over the stored row.
 #[tokio::test]
 async fn the_nearest_country_counts() {

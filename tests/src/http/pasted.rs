@@ -165,6 +165,7 @@ fn lacks_others(answer: &Answer, pointer: &str) -> bool {
 #[tokio::test]
 async fn what_is_pasted_is_stored_in_one_form() {
     let server = TestServer::demo().await;
+    rows::without_quotes(&server).await;
     let people = rows::people(server.superuser().await.looking()).await;
     let (mut tried, mut cleared) = (BTreeMap::new(), 0);
     for resource in resources().values().copied() {

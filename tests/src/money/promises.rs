@@ -382,6 +382,16 @@ async fn an_event_with_guests_is_not_moved_into_the_past() {
     let refused = moved(at(-5), at(8)).await.expect(409);
     assert_eq!(refused.pointers(), ["/starts_at"]);
     moved(at(6), at(9)).await.expect(200);
+    // Earlier than before at less than a day's notice: guests could not hear of it in time.
+    for hours in [5, 30, 20] {
+        let earlier = moved(at(hours), at(33)).await;
+        if hours == 30 {
+            earlier.expect(200);
+        } else {
+            assert_eq!(earlier.expect(409).pointers(), ["/starts_at"]);
+        }
+    }
+    moved(at(26), at(33)).await.expect(200);
     // What has begun may last longer, and its beginning is no change.
     stage
         .run(format!(
@@ -404,18 +414,23 @@ async fn the_database_keeps_events_with_guests_ahead() {
     let order = stage.order(&stage.mira, &[(free, 1)], false).await;
     order.expect(201);
     // As the request role sees the row, whatever its policies say.
-    let set = |disable: &str| {
+    let set = |disable: &str, time: &str| {
         format!(
             "{disable}
              alter table app.events disable trigger events_guard;
              alter table app.events disable row level security;
              set role culturepass_app;
-             update app.events set starts_at = '2020-01-01', ends_at = '2020-01-02' where id = '{}'",
+             update app.events set starts_at = {time}, ends_at = {time} + interval '1 hour' where id = '{}'",
             stage.event
         )
     };
     let ahead = Some("events_moved_ahead".to_owned());
-    assert_eq!(stage.constraint_against(&set("")).await, ahead);
+    for time in ["timestamptz '2020-01-01'", "now() + interval '23 hours'"] {
+        assert_eq!(stage.constraint_against(&set("", time)).await, ahead);
+    }
+    let notice = "now() + interval '25 hours'";
+    assert_eq!(stage.constraint_against(&set("", notice)).await, None);
     let off = "alter table app.events disable trigger events_moved_ahead;";
-    assert_eq!(stage.constraint_against(&set(off)).await, None);
+    let past = "timestamptz '2020-01-01'";
+    assert_eq!(stage.constraint_against(&set(off, past)).await, None);
 }

@@ -16,6 +16,10 @@ use uuid::Uuid;
 #[tokio::test]
 async fn f1_no_more_stand_in_a_place_than_fit_in() {
     let market = Market::new(3).await;
+    // A host reserves one place at a time that is to be paid, and as many as it likes that cost nothing.
+    market
+        .sql("update app.featured_places set day_price_cents = 0")
+        .await;
     let mut events = vec![market.stage.event];
     for _ in 0..7 {
         events.push(market.another_event().await);
@@ -496,4 +500,35 @@ async fn f2_parts_are_rounded_to_steps_and_half_a_step_is_the_platforms() {
     .await
     .expect("a refund");
     assert_eq!(back, (5_390, 1_610, 3_780));
+}
+
+/// A host has one booking of a kind of place that is not paid: otherwise it could keep all of them from others for a day,
+/// and again every day. The negative control: without the guard both are booked.
+#[tokio::test]
+async fn f1_unpaid_bookings_do_not_fill_the_places_of_a_city() {
+    let market = Market::new(3).await;
+    let (first, second) = (market.stage.event, market.another_event().await);
+    let booked = market.book(first, 2).await.expect(201).id();
+    let refused = market.book(second, 2).await.expect(409);
+    assert_eq!(refused.problem(), "invalid-state");
+    assert!(refused.text.contains("not paid yet"), "{}", refused.text);
+    // Another kind of place is another matter, and so is another host.
+    let mut elsewhere = market.body("event", second, 2);
+    elsewhere["slot"] = json!("category");
+    let olga = &market.stage.olga.client;
+    olga.post("/promotions", elsewhere).await.expect(201);
+    market.pay(&booked, "4242424242424242").await;
+    let withdrawn = market.book(second, 2).await.expect(201).id();
+    let third = market.another_event().await;
+    market.book(third, 2).await.expect(409);
+    let withdraw = format!("/promotions/{withdrawn}/withdraw");
+    olga.act(&withdraw).await.expect(200);
+    market.book(third, 2).await.expect(201);
+    market
+        .sql(
+            "create or replace function app.has_unpaid_place(p_target_type text, p_target uuid, p_city uuid, p_slot text) returns boolean
+               language sql security definer set search_path = pg_catalog, pg_temp as 'select false'",
+        )
+        .await;
+    market.book(second, 2).await.expect(201);
 }

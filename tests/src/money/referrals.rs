@@ -8,6 +8,16 @@ use uuid::Uuid;
 /// The reward configured by the stage: `AUD:500`.
 const REWARD: i64 = 500;
 
+/// Tickets that buyers can't return.
+async fn kept(stage: &Stage, name: &str, price_cents: i64, capacity: i32) -> Uuid {
+    let kind = stage.tickets(name, price_cents, capacity).await;
+    let path = format!("/ticket-types/{kind}");
+    let changed = json!({"refundable_until": null});
+    let changed = stage.olga.client.patch(&path, "*", changed).await;
+    changed.expect(200);
+    kind
+}
+
 /// A member who signed up yesterday and has never bought anything.
 async fn newcomer(stage: &Stage, name: &str) -> Member {
     let mut conn = stage.server.superuser().await;
@@ -52,7 +62,7 @@ async fn state(stage: &Stage, referral: &str) -> String {
 #[tokio::test]
 async fn abuse_52_a_reward_is_earned_once_and_goes_back_with_the_purchase() {
     let stage = Stage::new().await;
-    let kind = stage.tickets("Seat", 4500, 50).await;
+    let kind = kept(&stage, "Seat", 4500, 50).await;
     budget(&stage, 10_000).await;
     let before = stage.wallet(&stage.mira).await.0;
     let friend = newcomer(&stage, "friend").await;
@@ -111,12 +121,12 @@ async fn abuse_52_a_reward_is_earned_once_and_goes_back_with_the_purchase() {
 #[tokio::test]
 async fn abuse_52_a_reward_needs_a_purchase_that_is_left_after_refunds() {
     let stage = Stage::new().await;
-    let seat = stage.tickets("Seat", 4500, 50).await;
+    let seat = kept(&stage, "Seat", 4500, 50).await;
     budget(&stage, 10_000).await;
     let before = stage.wallet(&stage.mira).await.0;
     // What is left of the purchase after the seat is refunded: less than the reward, and more.
     for (left, expected) in [(REWARD / 5, "revoked"), (2 * REWARD, "rewarded")] {
-        let stool = stage.tickets(&format!("Stool {left}"), left, 50).await;
+        let stool = kept(&stage, &format!("Stool {left}"), left, 50).await;
         let friend = newcomer(&stage, &format!("friend_{left}")).await;
         let referral = referred(&stage, &friend).await;
         let order = stage.order(&friend, &[(seat, 1), (stool, 1)], false).await;
@@ -153,8 +163,8 @@ async fn abuse_52_a_reward_needs_a_purchase_that_is_left_after_refunds() {
 #[tokio::test]
 async fn w5_what_earns_no_reward() {
     let stage = Stage::new().await;
-    let kind = stage.tickets("Seat", 4500, 50).await;
-    let cheap = stage.tickets("Stool", 300, 50).await;
+    let kind = kept(&stage, "Seat", 4500, 50).await;
+    let cheap = kept(&stage, "Stool", 300, 50).await;
     let before = stage.wallet(&stage.mira).await.0;
     budget(&stage, 100_000).await;
 
@@ -190,8 +200,8 @@ async fn w5_what_earns_no_reward() {
 #[tokio::test]
 async fn w5_what_is_spent_of_a_reward_is_not_taken_from_anything_else() {
     let stage = Stage::new().await;
-    let kind = stage.tickets("Seat", 4500, 50).await;
-    let cheap = stage.tickets("Stool", 400, 50).await;
+    let kind = kept(&stage, "Seat", 4500, 50).await;
+    let cheap = kept(&stage, "Stool", 400, 50).await;
     budget(&stage, 10_000).await;
     let before = stage.wallet(&stage.mira).await.0;
     assert_eq!(before, 0, "Mira has no credits in AUD");
@@ -214,7 +224,7 @@ async fn w5_what_is_spent_of_a_reward_is_not_taken_from_anything_else() {
 #[tokio::test]
 async fn abuse_52_a_reward_goes_back_with_a_purchase_that_the_bank_takes_back() {
     let stage = Stage::new().await;
-    let kind = stage.tickets("Seat", 4500, 50).await;
+    let kind = kept(&stage, "Seat", 4500, 50).await;
     budget(&stage, 10_000).await;
     let before = stage.wallet(&stage.mira).await.0;
     for won in [true, false] {
@@ -243,4 +253,109 @@ async fn abuse_52_a_reward_goes_back_with_a_purchase_that_the_bank_takes_back() 
     }
     assert_eq!(stage.wallet(&stage.mira).await.0, before + REWARD);
     stage.sound().await;
+}
+
+/// While the buyer can return the tickets, the reward waits: it could be spent meanwhile. The control is the first
+/// purchase, for which nobody waits.
+#[tokio::test]
+async fn w5_a_reward_waits_until_the_purchase_cannot_be_returned() {
+    let stage = Stage::new().await;
+    let returnable = stage.tickets("Seat", 4500, 50).await;
+    let lasting = kept(&stage, "Box", 4500, 50).await;
+    budget(&stage, 10_000).await;
+    let friend = newcomer(&stage, "at_once").await;
+    let referral = referred(&stage, &friend).await;
+    bought(&stage, &friend, lasting, 1).await;
+    assert_eq!(state(&stage, &referral).await, "rewarded");
+    let had = stage.wallet(&stage.mira).await.0;
+
+    let (keeper, returner) = (
+        newcomer(&stage, "keeper").await,
+        newcomer(&stage, "returner").await,
+    );
+    let of_keeper = referred(&stage, &keeper).await;
+    let of_returner = referred(&stage, &returner).await;
+    let kept_order = bought(&stage, &keeper, returnable, 1).await;
+    let returned = bought(&stage, &returner, returnable, 1).await;
+    let path = format!("/orders/{returned}/refunds");
+    super::stage::keyed(&returner, &path, json!({}))
+        .await
+        .expect(201);
+    stage.stripe.deliver(&stage.server).await;
+    for referral in [&of_keeper, &of_returner] {
+        assert_eq!(state(&stage, referral).await, "pending");
+    }
+    // The job looks again: the time may have been postponed.
+    let wallet = &stage.server.built.app.modules.wallet;
+    let again = async |order: &str| {
+        let order = order.parse().expect("an id");
+        let done = wallet.reward_referral(order, Uuid::now_v7()).await;
+        done.expect("told")
+    };
+    assert!(!again(&kept_order).await);
+    let mut conn = stage.server.superuser().await;
+    let waiting: Vec<bool> = sqlx::query_scalar(
+        "select run_at >= '2041-01-01' from jobs.queue where name = 'wallet.reward_later' and state = 'queued'",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .expect("jobs");
+    assert_eq!(waiting, [true, true]);
+    sqlx::raw_sql(
+        "set session_replication_role = replica;
+         update app.ticket_types set refundable_until = now() - interval '1 minute' where refundable_until > now();
+         update jobs.queue set run_at = now() where name = 'wallet.reward_later'",
+    )
+    .execute(&mut conn)
+    .await
+    .expect("time passes");
+    stage.server.settled().await;
+    assert_eq!(state(&stage, &of_keeper).await, "rewarded");
+    assert_eq!(state(&stage, &of_returner).await, "pending");
+    assert_eq!(stage.wallet(&stage.mira).await.0, had + REWARD);
+    stage.sound().await;
+}
+
+/// A revoked reward that is held for an order, or has bought one, expires once it comes back. The control is a bonus of
+/// the same amount, which stays.
+#[tokio::test]
+async fn w5_a_revoked_reward_does_not_come_back_from_an_order() {
+    let stage = Stage::new().await;
+    let seat = kept(&stage, "Seat", 4500, 50).await;
+    let cheap = stage.tickets("Stool", REWARD, 50).await;
+    let dear = stage.tickets("Sofa", 2 * REWARD, 50).await;
+    budget(&stage, 10_000).await;
+    for (name, is_held) in [("held", true), ("spent", false)] {
+        let friend = newcomer(&stage, name).await;
+        let referral = referred(&stage, &friend).await;
+        let order = bought(&stage, &friend, seat, 1).await;
+        assert_eq!(stage.wallet(&stage.mira).await.0, REWARD);
+        let kind = if is_held { dear } else { cheap };
+        let own = stage.order(&stage.mira, &[(kind, 1)], true).await;
+        let own = own.expect(201).id();
+        let expected = if is_held { "pending" } else { "paid" };
+        assert_eq!(stage.state(&own).await, expected);
+
+        let path = format!("/orders/{order}/refunds");
+        super::stage::keyed(&stage.olga, &path, json!({}))
+            .await
+            .expect(201);
+        stage.server.settled().await;
+        stage.stripe.deliver(&stage.server).await;
+        assert_eq!(state(&stage, &referral).await, "revoked");
+
+        let (path, body) = match is_held {
+            true => (format!("/orders/{own}/cancel"), json!({})),
+            false => (format!("/orders/{own}/refunds"), json!({"to": "wallet"})),
+        };
+        let back = super::stage::keyed(&stage.mira, &path, body).await;
+        assert!(back.status.is_success(), "{}", back.text);
+        stage.server.settled().await;
+        stage.stripe.deliver(&stage.server).await;
+        assert_eq!(stage.wallet(&stage.mira).await.0, 0, "{name}");
+        let wallet = &stage.server.built.app.modules.wallet;
+        wallet.lapse().await.expect("swept");
+        assert_eq!(stage.wallet(&stage.mira).await, (0, 0), "{name}");
+        stage.sound().await;
+    }
 }

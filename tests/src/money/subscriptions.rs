@@ -5,6 +5,7 @@ mod booked;
 mod cards;
 mod credit;
 mod ended;
+mod featured;
 mod prices;
 mod shares;
 mod shop;

@@ -103,3 +103,13 @@ async fn execute(conn: &mut PgConnection, text: &str) {
         .await
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
+
+/// Takes back the quotes of the demonstration, which keep what they are about from being changed.
+pub async fn without_quotes(server: &TestServer) {
+    sqlx::raw_sql(
+        "set session_replication_role = replica; update app.quotes set state = 'declined' where state in ('sent', 'accepted')",
+    )
+    .execute(&mut server.superuser().await)
+    .await
+    .expect("declined");
+}

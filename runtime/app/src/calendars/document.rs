@@ -22,7 +22,7 @@ pub fn add(document: &mut Value) {
                 &format!("get{name}Calendar"),
                 tags(path),
                 &format!("Get the events of this {kind} as a calendar"),
-                "Returns up to 500 events for calendar programs (iCalendar): upcoming ones first, then those that ended within the last 30 days.",
+                "Up to 500 events for calendar programs (iCalendar): upcoming ones first, then those of the last 30 days.",
             ),
         ));
     }

@@ -96,7 +96,7 @@ pub fn document() -> openapi::OpenApi {
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page")),
     responses(
         (status = 200, description = "A page of the calendar", body = Calendar),
-        (status = 422, description = "The period is invalid or too long")))]
+        (status = 422, description = "The period is invalid")))]
 async fn calendar(State(lists): State<Lists>, caller: Member, uri: Uri) -> Result<Response> {
     let mut asked = LIST.look(uri.query(), &lists.module.cursors, caller.caller());
     let period = Period::of(&mut asked, PERIOD);

@@ -185,7 +185,7 @@ pub fn document() -> openapi::OpenApi {
         (status = 200, description = "The dashboard", body = CityDashboard),
         (status = 403, description = "The caller does not administer the city"),
         (status = 404, description = "The city does not exist, or the caller may not see it"),
-        (status = 422, description = "The period is invalid or too long")))]
+        (status = 422, description = "The period is invalid")))]
 async fn dashboard(
     State(dashboards): State<Dashboards>,
     caller: Member,

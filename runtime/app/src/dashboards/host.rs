@@ -137,7 +137,7 @@ macro_rules! routes {
                 (status = 200, description = "The dashboard", body = HostDashboard),
                 (status = 403, description = "The caller does not administer the host"),
                 (status = 404, description = "The host does not exist, or the caller may not see it"),
-                (status = 422, description = "The period is invalid or too long")))]
+                (status = 422, description = "The period is invalid")))]
         async fn $name(
             State(dashboards): State<Dashboards>,
             caller: Member,

@@ -83,7 +83,7 @@ pub fn document() -> openapi::OpenApi {
     responses(
         (status = 200, description = "The dashboard", body = PlatformDashboard),
         (status = 403, description = "The caller is not a platform administrator"),
-        (status = 422, description = "The period is invalid or too long")))]
+        (status = 422, description = "The period is invalid")))]
 async fn dashboard(
     State(dashboards): State<Dashboards>,
     caller: Member,

@@ -155,14 +155,34 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "/quotes/{id}/send",
         &["post"],
-        "409 if the business or the host that asks is suspended or was rejected, or if the request is closed, settled or \
-         over (`needed_at`).",
+        "409 if the business or the host that asks is suspended or was rejected, if the request is closed, settled or over \
+         (`needed_at`), or if the platform charges its fee in other currencies.",
     ),
     (
         "/leads",
         &["post"],
         "409 if the business or the host that asks is suspended or was rejected, if the host still waits for approval, \
          or if the business gets no more requests this month: its plan says how many.",
+    ),
+    (
+        "/leads/{id}",
+        &["patch", "put"],
+        "409 while a quote stands.",
+    ),
+    (
+        "/leads/{id}/win",
+        &["post"],
+        "409 if a quote was sent: accept it.",
+    ),
+    (
+        "/service-requests/{id}",
+        &["patch", "put"],
+        "409 while a quote stands.",
+    ),
+    (
+        "/service-requests/{id}/settle",
+        &["post"],
+        "409 while a quote stands.",
     ),
     (
         "/service-requests/{id}/reopen",

@@ -48,6 +48,25 @@ pub async fn quote(cx: &mut Cx, quote: Uuid) -> Result<()> {
     refuse(cx, text, "quotes", quote).await
 }
 
+/// A quote is sent in a currency in which the platform charges its fee, if it charges any there.
+pub async fn quote_currency(cx: &mut Cx, quote: Uuid) -> Result<()> {
+    let text =
+        "select t.currency, app.currencies_of_fee(t.lead_id) from app.quotes t where t.id = $1";
+    let found: Option<(String, Vec<String>)> = sqlx::query_as(text)
+        .bind(quote)
+        .fetch_optional(cx.conn())
+        .await?;
+    match found {
+        Some((currency, charged)) if !charged.is_empty() && !charged.contains(&currency) => {
+            Err(Error::new(&problems::STATE).detail(format!(
+                "Quotes here are in {}, not in {currency}: change `currency` and `amount_cents`, and send it then.",
+                charged.join(" or ")
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub async fn reopening(cx: &mut Cx, request: Uuid) -> Result<()> {
     let text = "select app.host_has_ended($2, t.id) from app.service_requests t where t.id = $1";
     refuse(cx, text, "service_requests", request).await

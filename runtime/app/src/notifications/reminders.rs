@@ -107,7 +107,7 @@ impl Notifications {
         }
         let row = sqlx::query(
             "select t.event_id, t.holder_id, s.revision from app.tickets t join app.event_schedules s on s.event_id = t.event_id
-             where (t.order_id = $1 or t.id = $1) and t.state = 'valid' and s.reminded_revision = s.revision limit 1",
+             where (t.order_id = $1 or t.id = $1) and t.state = 'valid' and t.holder_id is not null and s.reminded_revision = s.revision limit 1",
         )
         .bind(tickets.0)
         .fetch_optional(cx.conn())
@@ -186,7 +186,7 @@ async fn reminder(
                else coalesce(v.name || ', ' || v.address, v.name, c.name) end) as values,
            jsonb_build_object('event', e.id) as data, e.starts_at,
            array(select distinct t.holder_id from app.tickets t
-             where t.event_id = e.id and t.state in ('valid', 'checked_in') and ($3::uuid is null or t.holder_id = $3)) as members
+             where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in') and ($3::uuid is null or t.holder_id = $3)) as members
          from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id and v.status = 'active'
          where e.id = $1 and e.state = 'published' and e.status = 'active' and e.starts_at > now() + make_interval(mins => $2)",
     )

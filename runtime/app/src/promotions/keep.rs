@@ -50,8 +50,8 @@ pub async fn feature(cx: &mut Cx, event: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Ends bookings that were not paid in time, were not decided before they should have begun, or were approved and
-/// never shown.
+/// Ends bookings that were not paid in time, were not decided before they should have begun, were approved and never
+/// shown, or take days of a plan that the business has left.
 async fn late(cx: &mut Cx) -> Result<usize> {
     let found: Vec<(Uuid, String)> = sqlx::query_as(
         "select p.id, case when p.state = 'requested' and (p.paid_at is not null or p.amount_cents = 0) then 'rejected'
@@ -61,7 +61,8 @@ async fn late(cx: &mut Cx) -> Result<usize> {
            and ((p.state = 'requested' and p.paid_at is null and p.pay_by <= now())
              or (p.state = 'requested' and (p.paid_at is not null or p.amount_cents = 0) and p.starts_at <= now()
                  and p.created_at < now() - interval '1 hour')
-             or (p.state = 'approved' and p.ends_at <= now()))
+             or (p.state = 'approved' and p.ends_at <= now())
+             or (p.state in ('requested', 'approved') and p.plan_days > 0 and app.is_beyond_plan(p.id)))
          order by p.id limit $1 for update skip locked",
     )
     .bind(AT_ONCE)

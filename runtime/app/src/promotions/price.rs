@@ -132,13 +132,26 @@ pub async fn refuse(cx: &mut Cx, asked: &AskedPlace) -> Result<()> {
     let price = find(cx, asked).await?;
     price.in_time(cx, asked).await?;
     price.by_card()?;
-    match price.shown.room {
-        1.. => Ok(()),
-        _ => Err(Error::new(&problems::PLACE_TAKEN).item(Item::body(
+    if price.shown.room < 1 {
+        return Err(Error::new(&problems::PLACE_TAKEN).item(Item::body(
             "/starts_at",
             "sold_out",
             "there is no room in this place during some of the time",
-        ))),
+        )));
+    }
+    let is_unpaid: bool = sqlx::query_scalar("select app.has_unpaid_place($1, $2, $3, $4)")
+        .bind(asked.target_type.as_str())
+        .bind(asked.target_id)
+        .bind(asked.city_id)
+        .bind(asked.slot.as_str())
+        .fetch_one(cx.conn())
+        .await?;
+    match is_unpaid && price.shown.amount_cents > 0 {
+        true => Err(Error::new(&kernel::problems::STATE).detail(
+            "Another booking of such a place by this host is not paid yet. Pay or withdraw it first: unpaid bookings keep \
+             places from others.",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -20,8 +20,8 @@ pub fn add(document: &mut Value) {
                 "tags": list["tags"],
                 "operationId": format!("listTopRated{plural}"),
                 "summary": format!("List the top-rated {path} of a city"),
-                "description": "Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, \
-                    so that one review of five stars does not outweigh many with 4.7.",
+                "description": "Sorts by a weighted average: ten reviews with the city's average are added to each, so that one review \
+                    of five stars does not outweigh many.",
                 "parameters": [
                     {"name": "city_id", "in": "query", "required": true, "description": "Id of the city.",
                         "schema": {"type": "string", "format": "uuid"}},

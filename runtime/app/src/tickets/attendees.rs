@@ -39,7 +39,8 @@ pub struct Attendee {
     pub ticket_type: String,
     /// State of the ticket: `valid`, `checked_in`, `refunded`, `transferred` or `void`
     pub state: String,
-    pub holder_id: Uuid,
+    /// Null for a ticket that was sold at the door.
+    pub holder_id: Option<Uuid>,
     /// Null if the holder's profile is private.
     pub handle: Option<String>,
     pub display_name: Option<String>,
@@ -274,7 +275,10 @@ fn lines(rows: &[Attendee]) -> Result<Vec<u8>> {
             row.order_id.to_string().into(),
             cell(&row.ticket_type),
             cell(&row.state),
-            row.holder_id.to_string().into(),
+            row.holder_id
+                .map(|id| id.to_string())
+                .unwrap_or_default()
+                .into(),
             cell(row.handle.as_deref().unwrap_or_default()),
             cell(row.display_name.as_deref().unwrap_or_default()),
             time(Some(row.bought_at)).into(),

@@ -123,8 +123,12 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
         true => account(cx, &event).await?,
         false => None,
     };
-    if account.as_ref().is_some_and(|ready| ready.settles_abroad) {
-        purchase.credits = credits_abroad(&purchase).map_err(|error| unpayable(cart, error))?;
+    let is_own = account.is_some()
+        && purchase.credits.amount() > 0
+        && cx.holds(&EVENT, "admin", event.id).await?;
+    if is_own || account.as_ref().is_some_and(|ready| ready.settles_abroad) {
+        purchase.credits =
+            credits_without_top_up(&purchase).map_err(|error| unpayable(cart, error))?;
     }
     let quote = money::price(&purchase).map_err(|error| unpayable(cart, error))?;
     refuse_too_much(&quote)?;
@@ -165,9 +169,10 @@ fn refuse_too_much(quote: &Quote) -> Result<()> {
     Err(Error::field("/items", "range", detail))
 }
 
-/// A host in another region can only be paid by card payments, so credits pay at most the platform's part (with the
+/// A host in another region can only be paid by card payments, and one that the buyer runs would pay the credits out to
+/// the buyer, which is not what they are for. So credits pay at most the platform's part (with the
 /// city's share).
-fn credits_abroad(purchase: &Purchase<'_>) -> Result<Money, money::Error> {
+fn credits_without_top_up(purchase: &Purchase<'_>) -> Result<Money, money::Error> {
     let by_card = Purchase {
         credits: Money::zero(purchase.currency),
         ..*purchase

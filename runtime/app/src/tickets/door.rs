@@ -192,7 +192,7 @@ pub(super) async fn before(cx: &mut Cx, scan: &Scan, ticket: Option<Uuid>) -> Re
     told.await.map(Before::Same)
 }
 
-/// Records that the holders of these tickets attended. Called last, because it changes the counters of the event,
+/// Records that the holders of these tickets attended, as far as they are members. Called last, because it changes the counters of the event,
 /// which are contended.
 pub(super) async fn attend(cx: &mut Cx, tickets: &[Uuid]) -> Result<()> {
     if tickets.is_empty() {
@@ -200,7 +200,7 @@ pub(super) async fn attend(cx: &mut Cx, tickets: &[Uuid]) -> Result<()> {
     }
     sqlx::query(
         "insert into app.attendances (user_id, event_id)
-         select distinct k.holder_id, k.event_id from app.tickets k where k.id = any ($1) order by 1, 2
+         select distinct k.holder_id, k.event_id from app.tickets k where k.id = any ($1) and k.holder_id is not null order by 1, 2
          on conflict (user_id, event_id) do nothing",
     )
     .bind(tickets)

@@ -79,8 +79,8 @@ pub async fn refuse_removal(cx: &mut Cx, id: Uuid) -> Result<()> {
     }
 }
 
-/// Refuses a change of an event that its tickets rule out: a capacity below those that are held and sold, and a move
-/// into the past.
+/// Refuses a change of an event that its tickets rule out: a capacity below those that are held and sold, a move into the
+/// past, and an earlier begin that guests would hear of too late.
 pub async fn refuse_event(cx: &mut Cx, id: Uuid, change: &UpdateEvent) -> Result<()> {
     let (capacity, starts, ends) = (
         change.capacity.value(),
@@ -92,7 +92,8 @@ pub async fn refuse_event(cx: &mut Cx, id: Uuid, change: &UpdateEvent) -> Result
     }
     let found: Option<(i64, bool, bool)> = sqlx::query_as(
         "select case when $2::int < coalesce(t.capacity, $2::int + 1) then app.taken_of_event(t.id) else 0 end,
-           t.ticket_count > 0 and coalesce($3::timestamptz <> t.starts_at and $3::timestamptz < now(), false),
+           t.ticket_count > 0 and coalesce($3::timestamptz > t.starts_at and $3::timestamptz < now()
+             or $3::timestamptz < t.starts_at and $3::timestamptz < now() + interval '1 day', false),
            t.ticket_count > 0 and coalesce($4::timestamptz <> t.ends_at and $4::timestamptz < now(), false)
          from app.events t where t.id = $1",
     )
@@ -111,11 +112,17 @@ pub async fn refuse_event(cx: &mut Cx, id: Uuid, change: &UpdateEvent) -> Result
     let moved = [("/starts_at", starts_before), ("/ends_at", ends_before)];
     let wrong = moved.into_iter().filter(|(_, is_before)| *is_before);
     let wrong = wrong.map(|(pointer, _)| {
-        let detail = "must be in the future, or stay as it is";
+        let detail = match pointer {
+            "/starts_at" => {
+                "must be at least a day ahead if it is earlier than before, or stay as it is"
+            }
+            _ => "must be in the future, or stay as it is",
+        };
         Item::body(pointer, "promised", detail)
     });
     refuse(
-        "An event with guests can't be moved into the past, because they could not be told. Cancel it if it does not take place.",
+        "An event with guests can't be moved into the past, or to begin earlier at less than a day's notice: they could not \
+         come. Cancel it if it does not take place.",
         wrong.collect(),
     )
 }

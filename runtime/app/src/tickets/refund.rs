@@ -30,6 +30,8 @@ use uuid::Uuid;
 struct Order {
     id: Uuid,
     user: Uuid,
+    /// Sold by `user` to a guest.
+    is_at_door: bool,
     event: Uuid,
     currency: Currency,
     amount: i64,
@@ -60,7 +62,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
         .execute(cx.conn())
         .await?;
     let row = sqlx::query(
-        "select user_id, event_id, currency, state, amount_cents, card_cents, cash_cents, organizer_cents, platform_fee_cents,
+        "select user_id, sold_at_door, event_id, currency, state, amount_cents, card_cents, cash_cents, organizer_cents, platform_fee_cents,
            city_share_cents,
            exists (select from app.disputes d where d.order_id = o.id and d.state in ('needs_response', 'under_review')) as is_disputed,
            app.lost_to_banks(o.id) as lost,
@@ -93,6 +95,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     Ok(Order {
         id: order,
         user: row.try_get("user_id")?,
+        is_at_door: row.try_get("sold_at_door")?,
         event: row.try_get("event_id")?,
         currency,
         amount: row.try_get("amount_cents")?,

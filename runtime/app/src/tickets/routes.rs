@@ -8,7 +8,7 @@ use super::{
     },
     cart::{self, Sale},
     orders, qr, settle,
-    staff::staff,
+    staff::seller,
 };
 use crate::module::{Module, id, idempotency_key};
 use axum::{
@@ -220,7 +220,7 @@ async fn give_back(
 
 /// Sell tickets at the door
 ///
-/// Records a cash sale, for staff of the event: the order is paid at once. Limits per person and sales periods don't
+/// Records a cash sale, for administrators of the host: the order is paid at once. Limits per person and sales periods don't
 /// apply. Credits can't be used: `use_credits` is false or left out, `credits_max_cents` is left out.
 #[utoipa::path(post, path = "/door-sales", operation_id = "sellAtDoor", tag = "Orders", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "The same key sells once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -229,7 +229,7 @@ async fn give_back(
         (status = 201, description = "The order, with its tickets", body = PlacedOrder,
             headers(("Location" = String, description = "Path of the new object."))),
         (status = 400, description = "The key is missing"),
-        (status = 403, description = "The caller does not run the event"),
+        (status = 403, description = "The caller does not administer the host"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
         (status = 409, description = "Sold out, promo code refused, event not published, or the same request is being worked on"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
@@ -244,7 +244,7 @@ async fn sell_at_door(
     let run = tickets
         .db
         .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
-            Box::pin(staff(cx, event))
+            Box::pin(seller(cx, event))
         });
     run.await?;
     Ok(created(
@@ -356,13 +356,13 @@ fn picture_headers(kind: &'static str) -> [(header::HeaderName, &'static str); 2
 }
 
 impl Tickets {
-    /// The code of a ticket that the caller holds.
+    /// The code of a ticket that the caller holds, or of one sold at the door of an event that the caller runs.
     async fn code(&self, caller: &Member, ticket: Uuid) -> Result<String> {
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
                 Box::pin(async move {
-                    if !cx.holds(&TICKET, "holder_only", ticket).await? {
+                    if !cx.holds(&TICKET, "bearer", ticket).await? {
                         return Err(Error::not_found());
                     }
                     let code = sqlx::query_scalar("select code from app.tickets where id = $1")

@@ -382,10 +382,12 @@ async fn issue(cx: &mut Cx, keys: &Keys, order: &Order) -> Result<()> {
             types.push(*kind);
         }
     }
+    // A guest who pays at the door has no account here. The staff would otherwise hold their tickets.
     sqlx::query(
         "insert into app.tickets (id, order_id, event_id, holder_id, buyer_id, currency, ticket_type_id, code, paid_cents, position)
-         select t.id, $1, $2, $3, $3, $4, t.kind, t.code, t.paid, t.position::int
-         from unnest($5::uuid[], $6::uuid[], $7::text[], $8::int8[]) with ordinality t(id, kind, code, paid, position)",
+         select t.id, $1, $2, o.buyer, o.buyer, $4, t.kind, t.code, t.paid, t.position::int
+         from unnest($5::uuid[], $6::uuid[], $7::text[], $8::int8[]) with ordinality t(id, kind, code, paid, position),
+           (select case when not sold_at_door then $3::uuid end as buyer from app.orders where id = $1) o",
     )
     .bind(order.id)
     .bind(order.event)

@@ -90,7 +90,7 @@ fn edges(paths: &mut Value) {
             "tags": [tag],
             "operationId": format!("{verb}{name}"),
             "summary": format!("{what} this {of}"),
-            "description": format!("Same as creating a {verb} with `POST`, but it may be repeated: if the {verb} exists, nothing changes."),
+            "description": format!("Like `POST`, and may be repeated: a {verb} that exists stays."),
             "parameters": [{"$ref": "#/components/parameters/id"}],
             "responses": {
                 "200": answer("It existed already."),
@@ -105,9 +105,7 @@ fn edges(paths: &mut Value) {
         let mut end = make.clone();
         end["operationId"] = json!(format!("un{verb}{name}"));
         end["summary"] = json!(format!("Un{verb} this {of}"));
-        end["description"] = json!(format!(
-            "Ends the caller's own {verb}. It may be repeated: if there is none, nothing changes."
-        ));
+        end["description"] = json!(format!("Ends the caller's own {verb}, if there is one."));
         end["responses"] = json!({
             "204": {"description": "There is none any more."},
             "404": make["responses"]["404"].take(),

@@ -72,8 +72,8 @@ pub fn email(text: &str) -> bool {
         && ascii_host(domain).is_some()
 }
 
-/// Scheme and host in lower-case ASCII, and the rest percent-encoded where RFC 3986 demands it, as browsers send it: the
-/// address means the same, every program can read it, and it shows what it holds. A text without a scheme that begins
+/// Scheme and host in lower-case ASCII, and the rest percent-encoded where RFC 3986 demands it: the address means the
+/// same, every program can read it, and it shows what it holds. A text without a scheme that begins
 /// with the name of a host is an address too.
 pub fn normal_url(text: &str) -> String {
     let text = undelimited(text.trim());
@@ -86,6 +86,11 @@ pub fn normal_url(text: &str) -> String {
     let scheme = scheme.to_ascii_lowercase();
     let (authority, rest) = at_path(rest);
     let (name, port) = at_port(authority);
+    // The port that a browser takes without being told.
+    let port = match (scheme.as_str(), port) {
+        ("https", ":443") | ("http", ":80") => "",
+        _ => port,
+    };
     match site(name).filter(|_| is_web(&scheme)) {
         Some(host) => format!("{scheme}://{host}{port}{}", encoded(rest)),
         None => text.to_owned(),
@@ -103,12 +108,11 @@ pub fn url(text: &str, schemes: &[&str]) -> bool {
     let number = port
         .strip_prefix(':')
         .map(|digits| (digits.len(), digits.parse::<u16>()));
-    let is_path = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
     text.len() <= URL_MAX as usize
         && schemes.contains(&scheme)
         && site(name).is_some_and(|host| host == name)
         && number.is_none_or(|(length, port)| length <= 5 && port.is_ok())
-        && path.bytes().all(is_path)
+        && is_rest(path)
         // Many programs end a text at a NUL, also at a decoded one.
         && !text.contains("%00")
 }
@@ -182,19 +186,23 @@ fn is_site(host: &str) -> bool {
         && last.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
-/// Percent-encoded as browsers do it. Blanks, control characters, angle brackets and backslashes stay, and are refused:
-/// they come from the text around an address.
+/// Percent-encoded as RFC 3986 demands it, of which browsers do the most: programs that parse strictly must be able to
+/// read what others have written. Also brackets, signs of percent that encode nothing, and a second `#`. Blanks, control
+/// characters, angle brackets and backslashes stay, and are refused: they come from the text around an address.
 fn encoded(rest: &str) -> Cow<'_, str> {
-    let stays = |c: char| match c.is_ascii() {
-        true => !"\"^`{|}".contains(c),
-        false => c.is_whitespace() || c.is_control(),
-    };
-    if rest.chars().all(stays) {
+    if is_rest(rest) {
         return Cow::Borrowed(rest);
     }
     let mut text = String::with_capacity(rest.len() + 8);
-    for c in rest.chars() {
-        match stays(c) {
+    let mut is_in_fragment = false;
+    for (at, c) in rest.char_indices() {
+        let stays = match c {
+            '%' => is_escape(&rest.as_bytes()[at..]),
+            '#' => !std::mem::replace(&mut is_in_fragment, true),
+            c if c.is_ascii() => !"\"[]^`{|}".contains(c),
+            c => c.is_whitespace() || c.is_control(),
+        };
+        match stays {
             true => text.push(c),
             false => {
                 for byte in c.encode_utf8(&mut [0; 4]).bytes() {
@@ -204,4 +212,19 @@ fn encoded(rest: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(text)
+}
+
+/// Whether what follows the host of an address is what RFC 3986 allows there.
+fn is_rest(rest: &str) -> bool {
+    let bytes = rest.as_bytes();
+    let is_char = |b: u8| b.is_ascii_graphic() && !b"\"<>[]\\^`{|}".contains(&b);
+    bytes.iter().all(|b| is_char(*b))
+        && bytes.iter().filter(|b| **b == b'#').count() <= 1
+        && (0..bytes.len()).all(|at| bytes[at] != b'%' || is_escape(&bytes[at..]))
+}
+
+/// Whether the bytes begin with `%` and two hexadecimal digits.
+fn is_escape(bytes: &[u8]) -> bool {
+    let digits = bytes.get(1..3);
+    digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }

@@ -160,6 +160,11 @@ fn one_line(value: &str) -> Option<Fault> {
         let wants = match line::out_of_line(value) {
             _ if !is_seen(value) => "must hold something that can be seen".into(),
             Some((_, '\n' | '\r' | '\t')) | None => "must be one line".into(),
+            Some((number, found)) if line::is_accent(found) => format!(
+                "must be one line; character {number} is U+{:04X}, a mark that stands on no character, or is the sixth on \
+                 one",
+                u32::from(found)
+            ),
             Some((number, found)) => format!(
                 "must be one line of characters that show something; character {number} is U+{:04X}, which shows nothing \
                  there or changes the direction of writing",

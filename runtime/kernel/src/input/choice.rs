@@ -23,7 +23,7 @@ pub fn choice(node: Node, words: &[&str], place: &mut Place) -> Option<usize> {
     let Node::Text(text) = &node else {
         return place.wrong_type("a text", &node);
     };
-    let found = words.iter().position(|word| word == text);
+    let found = words.iter().position(|word| *word == text.trim());
     found.or_else(|| place.fault("choice", format!("must be one of {}", words.join(", "))))
 }
 

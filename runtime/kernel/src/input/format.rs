@@ -66,9 +66,9 @@ impl Format {
         }
         let understood = match self {
             Format::Email => Some(normal_email(text)),
-            Format::Url => Some(normal_url(text)),
+            Format::Url => Some(address(text)),
             // Every host that people link to has it.
-            Format::Https => Some(secure(normal_url(text))),
+            Format::Https => Some(secure(address(text))),
             Format::Phone => e164(text),
             Format::Slug => Some(text.to_ascii_lowercase()),
             Format::Currency | Format::Country => Some(text.to_ascii_uppercase()),
@@ -83,12 +83,12 @@ impl Format {
     }
 
     /// Whether all its texts are ASCII, so that a letter or digit in the width of Chinese and Japanese ones can only mean
-    /// the ASCII one.
+    /// the ASCII one. Paths of addresses may have others.
     fn is_ascii(self) -> bool {
         use Format::*;
         matches!(
             self,
-            Slug | Currency | Country | Locale | Timezone | LocalTime | Handle
+            Email | Slug | Currency | Country | Locale | Timezone | LocalTime | Handle | Social(_)
         )
     }
 
@@ -151,6 +151,18 @@ impl Format {
             }
             Format::Social(network) => network.wants(),
         }
+    }
+}
+
+/// An address, in the width of Chinese and Japanese letters only if it is none otherwise.
+fn address(text: &str) -> String {
+    let normal = normal_url(text);
+    let is_one = |text: &str| url(text, &["https", "http"]);
+    match is_one(&normal) {
+        true => normal,
+        false => Some(normal_url(&narrow(text)))
+            .filter(|text| is_one(text))
+            .unwrap_or(normal),
     }
 }
 
@@ -231,11 +243,12 @@ fn half_of_day(text: &str) -> (&str, Option<u8>) {
     (text, None)
 }
 
-/// Case, width and blanks make no difference, so it is stored in capitals, without blanks and in form NFKC, where `ＶＩＰ`
-/// is `VIP`.
+/// Case, width, blanks and what is invisible make no difference, so it is stored in capitals, without blanks and in form
+/// NFKC, where `ＶＩＰ` is `VIP`. Control characters stay, and are refused.
 fn code(text: &str) -> String {
     let typed: String = text.nfkc().flat_map(char::to_uppercase).collect();
-    typed.nfkc().filter(|c| !c.is_whitespace()).collect()
+    let is_left_out = |c: &char| c.is_whitespace() || (is_hidden(*c) && !c.is_control());
+    typed.nfkc().filter(|c| !is_left_out(c)).collect()
 }
 
 #[cfg(test)]

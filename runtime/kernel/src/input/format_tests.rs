@@ -33,7 +33,7 @@ fn formats() {
     );
     yes(
         Url,
-        &["https://example.org", "http://example.org:80/a?b=c#d"],
+        &["https://example.org", "http://example.org:8080/a?b=c#d"],
     );
     no(
         Url,
@@ -63,6 +63,10 @@ fn formats() {
             "https://[2001:db8::1",
             "https://example.org/ä",
             "https://example.org/{a}",
+            "https://example.org/[a]",
+            "https://example.org/%zz",
+            "https://example.org/%",
+            "https://example.org/a#b#c",
         ],
     );
     yes(
@@ -70,7 +74,7 @@ fn formats() {
         &[
             "https://example.org/%C3%A4",
             "https://xn--bcher-kva.example/",
-            "https://my_firm.example.org:65535/(a)/b;c=[d]?e=%zz#f!",
+            "https://my_firm.example.org:65535/(a)/b;c=%5Bd%5D?e=%25zz#f!",
             "https://10.0.0.1/",
             "https://localhost:3000/back",
             "https://[2001:db8::1]:8443",
@@ -185,6 +189,11 @@ fn what_people_send_is_stored_in_one_form() {
             "https://example.org/a|b{c}^`?d=\"e\"%20f",
             "https://example.org/a%7Cb%7Bc%7D%5E%60?d=%22e%22%20f",
         ),
+        (
+            Url,
+            "https://example.org/100%/[a]?q=%zz&r=%4#b#c[%",
+            "https://example.org/100%25/%5Ba%5D?q=%25zz&r=%254#b%23c%5B%25",
+        ),
         (Url, "https://[2001:DB8:0:0::1]/", "https://[2001:db8::1]/"),
         (Https, "www.example.org", "https://www.example.org"),
         (Https, "http://example.org/a", "https://example.org/a"),
@@ -196,6 +205,10 @@ fn what_people_send_is_stored_in_one_form() {
             "https://xn--bcher-kva.example:8080",
         ),
         (Url, "http://example.org", "http://example.org"),
+        (Url, "http://example.org:80/a", "http://example.org/a"),
+        (Url, "https://example.org:80/a", "https://example.org:80/a"),
+        (Https, "example.org:443", "https://example.org"),
+        (Code, "summer\u{200b}-\u{ad}25", "SUMMER-25"),
         (Locale, "iw-IL", "he-IL"),
         (Locale, "mo", "ro"),
         (Locale, "deu", "de"),
@@ -203,6 +216,24 @@ fn what_people_send_is_stored_in_one_form() {
         (Locale, "zh-cmn-Hans-CN", "zh-Hans-CN"),
         (Locale, "zh-yue-HK", "yue-HK"),
         (Locale, "gsw_CH", "gsw-CH"),
+        (Locale, "sr_RS@latin", "sr-Latn-RS"),
+        (Locale, "sr_RS.UTF-8@latin", "sr-Latn-RS"),
+        (Locale, "uz_UZ@cyrillic", "uz-Cyrl-UZ"),
+        (Locale, "ca_ES@valencia", "ca-ES-valencia"),
+        (Locale, "de_DE@euro", "de-DE"),
+        (Locale, "de_DE@collation=phonebook", "de-DE"),
+        (Email, "ａｎａ＠ｅｘａｍｐｌｅ．ｏｒｇ", "ana@example.org"),
+        (
+            Url,
+            "ｈｔｔｐｓ：／／ｅｘａｍｐｌｅ．ｏｒｇ／ａ",
+            "https://example.org/a",
+        ),
+        (Https, "https：//example.org", "https://example.org"),
+        (
+            Format::INSTAGRAM,
+            "＠ｎａｓａ",
+            "https://www.instagram.com/nasa",
+        ),
         (Locale, "sq-XK", "sq-XK"),
         (Phone, "+49 (0)30 123-456", "+4930123456"),
         (Phone, "\u{202a}+49 30 123456\u{202c}", "+4930123456"),

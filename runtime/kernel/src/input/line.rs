@@ -4,162 +4,23 @@
 //! `sec.is_line` and `sec.is_seen` implement the same in the database; a test compares them for every Unicode
 //! character.
 
+mod characters;
+
+use characters::*;
 use std::{borrow::Cow, str::Chars};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Texts of at most this many characters are single lines: names, titles, codes. Longer ones may have paragraphs.
 pub const LINE_MAX: u32 = 300;
 
-/// Characters that a line may not contain: control characters, line breaks, characters that change the direction of
-/// writing, private characters and those that are none, and characters that are invisible where they stand. They would
-/// allow two different names to look the same, and get past unique constraints. Blanks are visible between words.
-/// Joiners are allowed where writing needs them ([`loose_joiner`]); selectors and tags only where they belong ([`hidden`]).
-const HIDDEN: &[(char, char)] = &[
-    ('\u{0}', '\u{1f}'),
-    ('\u{7f}', '\u{9f}'),
-    ('\u{ad}', '\u{ad}'),
-    ('\u{34f}', '\u{34f}'),
-    ('\u{61c}', '\u{61c}'),
-    ('\u{115f}', '\u{1160}'),
-    ('\u{17b4}', '\u{17b5}'),
-    ('\u{180b}', '\u{180f}'),
-    ('\u{200b}', '\u{200b}'),
-    ('\u{200e}', '\u{200f}'),
-    ('\u{2028}', '\u{202e}'),
-    ('\u{2060}', '\u{206f}'),
-    ('\u{2800}', '\u{2800}'),
-    ('\u{3164}', '\u{3164}'),
-    ('\u{e000}', '\u{f8ff}'),
-    ('\u{fdd0}', '\u{fdef}'),
-    ('\u{fe00}', '\u{fe0f}'),
-    ('\u{feff}', '\u{feff}'),
-    ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{fff0}', '\u{fffc}'),
-    ('\u{fffe}', '\u{ffff}'),
-    ('\u{1107f}', '\u{1107f}'),
-    ('\u{13430}', '\u{13442}'),
-    ('\u{16fe4}', '\u{16fe4}'),
-    ('\u{1bca0}', '\u{1bca3}'),
-    ('\u{1d159}', '\u{1d159}'),
-    ('\u{1d173}', '\u{1d17a}'),
-    ('\u{e0000}', '\u{e0fff}'),
-    // The rest are private, or the last two of their plane, which are no characters.
-    ('\u{efffe}', '\u{10ffff}'),
-];
-
-/// Emoji, and characters that have a form as one: a selector may follow them.
-const EMOJI: &[(char, char)] = &[
-    ('\u{a9}', '\u{a9}'),
-    ('\u{ae}', '\u{ae}'),
-    ('\u{203c}', '\u{203c}'),
-    ('\u{2049}', '\u{2049}'),
-    ('\u{2122}', '\u{2122}'),
-    ('\u{2139}', '\u{2139}'),
-    ('\u{2190}', '\u{21ff}'),
-    ('\u{2300}', '\u{23ff}'),
-    ('\u{24c2}', '\u{24c2}'),
-    ('\u{25a0}', '\u{27bf}'),
-    ('\u{2934}', '\u{2935}'),
-    ('\u{2b00}', '\u{2bff}'),
-    ('\u{3030}', '\u{3030}'),
-    ('\u{303d}', '\u{303d}'),
-    ('\u{3297}', '\u{3297}'),
-    ('\u{3299}', '\u{3299}'),
-    ('\u{1f000}', '\u{1faff}'),
-];
-
-/// Whether the character before it is shown as text or as an emoji.
-const SELECTORS: [char; 2] = ['\u{fe0e}', '\u{fe0f}'];
-
-/// Turns the character before it into a key: `1`, U+FE0F, U+20E3.
-const KEYCAP: char = '\u{20e3}';
-
-/// The flag before the tags that name a region, and the tag that ends them.
-const FLAG: char = '\u{1f3f4}';
-const LAST_TAG: char = '\u{e007f}';
-
-/// Characters that are invisible on their own: the hidden ones, blanks, fillers, joiners, combining marks.
-const UNSEEN: &[(char, char)] = &[
-    ('\u{0}', '\u{20}'),
-    ('\u{7f}', '\u{a0}'),
-    ('\u{ad}', '\u{ad}'),
-    ('\u{300}', '\u{36f}'),
-    ('\u{61c}', '\u{61c}'),
-    ('\u{115f}', '\u{1160}'),
-    ('\u{1680}', '\u{1680}'),
-    ('\u{17b4}', '\u{17b5}'),
-    ('\u{180b}', '\u{180f}'),
-    ('\u{2000}', '\u{200f}'),
-    ('\u{2028}', '\u{202f}'),
-    ('\u{205f}', '\u{206f}'),
-    ('\u{2800}', '\u{2800}'),
-    ('\u{3000}', '\u{3000}'),
-    ('\u{3164}', '\u{3164}'),
-    ('\u{fe00}', '\u{fe0f}'),
-    ('\u{feff}', '\u{feff}'),
-    ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{fff0}', '\u{fffc}'),
-    ('\u{1107f}', '\u{1107f}'),
-    ('\u{13430}', '\u{13442}'),
-    ('\u{16fe4}', '\u{16fe4}'),
-    ('\u{1bca0}', '\u{1bca3}'),
-    ('\u{1d159}', '\u{1d159}'),
-    ('\u{1d173}', '\u{1d17a}'),
-    ('\u{e0000}', '\u{e0fff}'),
-];
-
-/// Marks of direction and width, which phones, chats and word processors put around what is copied from them. At the
-/// ends of a line they mean nothing.
-const MARKS: &[(char, char)] = &[
-    ('\u{ad}', '\u{ad}'),
-    ('\u{61c}', '\u{61c}'),
-    ('\u{200b}', '\u{200b}'),
-    ('\u{200e}', '\u{200f}'),
-    ('\u{2028}', '\u{202e}'),
-    ('\u{2060}', '\u{206f}'),
-    ('\u{feff}', '\u{feff}'),
-];
-
-/// Mongolian letters. Selectors after them choose one of several shapes, and a separator stands before a last vowel.
-const MONGOLIAN_FIRST: char = '\u{1820}';
-const MONGOLIAN_LAST: char = '\u{18aa}';
-const MONGOLIAN_SEPARATOR: char = '\u{180e}';
-
-/// Signs of Indic scripts that no vowel follows the letter. A joiner after them shows the half of the letter, also at
-/// the end of a word.
-const VIRAMAS: [char; 10] = [
-    '\u{94d}', '\u{9cd}', '\u{a4d}', '\u{acd}', '\u{b4d}', '\u{bcd}', '\u{c4d}', '\u{ccd}',
-    '\u{d4d}', '\u{dca}',
-];
-
-/// Malayalam letters without a vowel: until Unicode 5.1 a letter, a virama and a joiner, since then one character.
-const CHILLUS: [(&str, &str); 6] = [
-    ("\u{d23}\u{d4d}\u{200d}", "\u{d7a}"),
-    ("\u{d28}\u{d4d}\u{200d}", "\u{d7b}"),
-    ("\u{d30}\u{d4d}\u{200d}", "\u{d7c}"),
-    ("\u{d32}\u{d4d}\u{200d}", "\u{d7d}"),
-    ("\u{d33}\u{d4d}\u{200d}", "\u{d7e}"),
-    ("\u{d15}\u{d4d}\u{200d}", "\u{d7f}"),
-];
-
-/// Joiners, which Persian words and emoji families need between two other characters.
-const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
-
-/// Characters that need no joiner between each other: ASCII, Latin, Greek and Cyrillic letters with their marks, blanks.
-/// One of them may stand beside a joiner: Persian words end foreign ones.
-const UNJOINED: &[(char, char)] = &[
-    ('\u{0}', '\u{52f}'),
-    ('\u{1e00}', '\u{200a}'),
-    ('\u{3000}', '\u{3000}'),
-];
-
-/// The form in which a line is stored: without blanks and marks of direction at its ends, in Unicode normal form NFC, and
-/// with the present spelling of Malayalam letters, so that texts that look the same are the same. Bodies and filters are
-/// converted to it; the database accepts no other (`sec.is_line`).
+/// The form in which a line is stored: without blanks and marks of direction at its ends, with single blanks of one kind
+/// between words, without soft hyphens, in Unicode normal form NFC, and with the present spelling of Malayalam letters, so
+/// that texts that look the same are the same. Bodies and filters are converted to it; the database accepts no other
+/// (`sec.is_line`).
 pub fn normal_line(text: &str) -> Cow<'_, str> {
-    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || is_in(c, MARKS));
+    let trimmed = spaced(text.trim_matches(|c: char| c.is_whitespace() || is_in(c, MARKS)));
     let composed: Cow<str> = match is_nfc_quick(trimmed.chars()) {
-        IsNormalized::Yes => Cow::Borrowed(trimmed),
+        IsNormalized::Yes => trimmed,
         // Trim first: composing never produces a blank, but a combining mark may attach to the blank before it.
         IsNormalized::No | IsNormalized::Maybe => Cow::Owned(trimmed.nfc().collect()),
     };
@@ -168,6 +29,31 @@ pub fn normal_line(text: &str) -> Cow<'_, str> {
     }
     let spell = |text: String, (old, new): &(&str, &str)| text.replace(old, new);
     Cow::Owned(CHILLUS.iter().fold(composed.into_owned(), spell))
+}
+
+/// The text with an ordinary blank for each series of blanks, except for a single one of Chinese and Japanese width, and
+/// without soft hyphens.
+fn spaced(text: &str) -> Cow<'_, str> {
+    let is_blank = |c: char| c == WIDE_BLANK || is_in(c, BLANKS);
+    let is_other = |c: char| c == SOFT_HYPHEN || (c != ' ' && is_in(c, BLANKS));
+    let is_double = |bytes: &[u8]| bytes == b"  ";
+    let is_plain = text.is_ascii() || !text.contains(|c: char| is_other(c) || c == WIDE_BLANK);
+    if is_plain && !text.as_bytes().windows(2).any(is_double) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len());
+    let mut chars = text.chars().filter(|c| *c != SOFT_HYPHEN).peekable();
+    while let Some(c) = chars.next() {
+        let mut is_series = false;
+        while is_blank(c) && chars.next_if(|next| is_blank(*next)).is_some() {
+            is_series = true;
+        }
+        match is_in(c, BLANKS) || is_series {
+            true => line.push(' '),
+            false => line.push(c),
+        }
+    }
+    Cow::Owned(line)
 }
 
 /// The text without blanks and invisible characters at its ends: phones and chats put direction marks around what is
@@ -186,9 +72,16 @@ pub fn is_joiner(c: char) -> bool {
     JOINERS.contains(&c)
 }
 
+/// Whether the character is drawn above, below or over the one before it.
+pub fn is_accent(c: char) -> bool {
+    is_in(c, ACCENTS)
+}
+
 /// The first character of a text that keeps it from being a line, and its number, counted from 1.
 pub fn out_of_line(text: &str) -> Option<(usize, char)> {
-    hidden(text).or_else(|| loose_joiner(text))
+    hidden(text)
+        .or_else(|| loose_joiner(text))
+        .or_else(|| loose_accent(text))
 }
 
 /// Whether a text contains a visible character.
@@ -268,6 +161,21 @@ fn loose_joiner(text: &str) -> Option<(usize, char)> {
     None
 }
 
+/// The first mark that has no character to stand on, or is one too many on it, and its number in the text.
+fn loose_accent(text: &str) -> Option<(usize, char)> {
+    let mut room = 0;
+    text.chars().enumerate().find_map(|(at, c)| {
+        let is_blank = c == WIDE_BLANK || is_in(c, BLANKS);
+        match is_in(c, ACCENTS) {
+            true if room == 0 => return Some((at + 1, c)),
+            true => room -= 1,
+            false if is_blank => room = 0,
+            false => room = ACCENTS_MAX,
+        }
+        None
+    })
+}
+
 fn is_in(c: char, ranges: &[(char, char)]) -> bool {
     ranges
         .iter()
@@ -298,6 +206,9 @@ mod tests {
             "രാമൻ",
             "ᠨ\u{180b}ᠠ",
             "ᠠᠨ\u{180e}ᠠ",
+            // A Hebrew letter with five marks.
+            "\u{5e9}\u{5b8}\u{5bc}\u{5bd}\u{591}\u{5a5}",
+            "Z\u{330}\u{330}\u{330}\u{330}\u{330}",
         ] {
             assert!(is_line(line), "{line:?}");
         }
@@ -354,6 +265,16 @@ mod tests {
             "ᠨ\u{180b}\u{180b}ᠠ",
             "ᠨ\u{180e}ᠨ",
             "ᠨ\u{180e}",
+            // Blanks that look like another one.
+            "VIP  Area",
+            "VIP\u{a0}Area",
+            "VIP\u{2007}Area",
+            "VIP\u{3000}\u{3000}Area",
+            // Marks that stand on nothing, or run over other lines.
+            "\u{20e3}",
+            "\u{20e3}a",
+            "a \u{303}b",
+            "Z\u{330}\u{330}\u{330}\u{330}\u{330}\u{330}",
         ] {
             assert!(!is_line(text), "{text:?}");
         }
@@ -367,7 +288,8 @@ mod tests {
         let all = '\u{0}'..=char::MAX;
         let unseen = all.filter(|c| is_in(*c, UNSEEN) && !is_in(*c, WRITTEN_WITH));
         let blank = |c: &char| c.is_whitespace() && !c.is_control();
-        for c in unseen.filter(|c| !blank(c) || matches!(*c, '\u{2028}' | '\u{2029}')) {
+        let lines = ['\u{2028}', '\u{2029}'];
+        for c in unseen.filter(|c| !blank(c) || lines.contains(c) || *c == '\u{a0}') {
             assert!(!is_line(&format!("a{c}b")), "{}", c.escape_unicode());
         }
         for (first, last) in WRITTEN_WITH {
@@ -384,6 +306,18 @@ mod tests {
         assert_eq!(line_of("\u{200b} \u{3164}", 80), None);
         assert_eq!(line_of("Ana Costa", 4).as_deref(), Some("Ana"));
         assert_eq!(normal_line("\u{3000}e\u{301} \n"), "é");
+        for text in [
+            "VIP\u{a0}Area",
+            "VIP  Area",
+            "VIP\u{2007}\u{3000} Area",
+            "VIP \u{ad} Area",
+            "VIP \u{ad}Ar\u{ad}ea\u{ad}",
+        ] {
+            assert_eq!(normal_line(text), "VIP Area", "{text:?}");
+        }
+        assert_eq!(normal_line("東京\u{3000}タワー"), "東京\u{3000}タワー");
+        assert_eq!(normal_line("Kultur\u{ad}verein"), "Kulturverein");
+        assert_eq!(normal_line("e\u{ad}\u{301}"), "é");
         for text in [
             "\u{200e}Ana",
             "Ana\u{200e}",
@@ -414,6 +348,12 @@ mod tests {
             ("a\u{200c}b", Some((2, '\u{200c}'))),
             ("\u{200c}a", Some((1, '\u{200c}'))),
             ("a\nb", Some((2, '\n'))),
+            ("\u{301}a", Some((1, '\u{301}'))),
+            ("a \u{301}", Some((3, '\u{301}'))),
+            (
+                "Z\u{301}\u{301}\u{301}\u{301}\u{301}\u{302}",
+                Some((7, '\u{302}')),
+            ),
         ] {
             assert_eq!(out_of_line(text), found, "{text:?}");
         }

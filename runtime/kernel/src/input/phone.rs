@@ -36,7 +36,10 @@ pub fn e164(text: &str) -> Option<String> {
     let written = written.replace("(0)", zero);
     let digits = digits(&written)?;
     let is_whole = exists(&digits) && is_one(&written, &abroad);
-    is_whole.then(|| without_trunk(&digits).unwrap_or_else(|| format!("+{digits}")))
+    is_whole.then(|| {
+        let plain = without_trunk(&digits).or_else(|| without_mobile_prefix(&digits));
+        plain.unwrap_or_else(|| format!("+{digits}"))
+    })
 }
 
 /// Whether the text may be a number without a country code, or one after the digits that are dialled before it within
@@ -51,6 +54,11 @@ pub(crate) fn of_country(text: &str, country: &str) -> Option<String> {
     let written = national(text)?;
     let digits = digits(&written)?;
     let country: country::Id = country.parse().ok()?;
+    // The numbers that are free to call, which the library does not know behind the 8 that Russians dial before them.
+    let is_free = digits.len() == 11 && digits.starts_with("88");
+    if is_free && [country::Id::RU, country::Id::KZ].contains(&country) {
+        return e164(&format!("+7{}", &digits[1..]));
+    }
     let number = read(Some(country), &digits)?;
     // `0066…` may be a free number in Japan, but is written for Thailand as well: left to `e164`.
     let is_abroad = number.code().source() == country::Source::Idd;
@@ -64,7 +72,7 @@ pub(crate) fn of_country(text: &str, country: &str) -> Option<String> {
 
 /// What stands before a number on cards and in signatures, and in links (`tel:`), with a full stop, a colon or a blank
 /// after it.
-const LABELS: [&str; 31] = [
+const LABELS: [&str; 40] = [
     "telephone",
     "telefon",
     "telefono",
@@ -88,6 +96,15 @@ const LABELS: [&str; 31] = [
     "tél",
     "tlf",
     "тел",
+    "fone",
+    "telefoon",
+    "τηλ",
+    "τηλέφωνο",
+    "전화",
+    "đt",
+    "هاتف",
+    "تلفن",
+    "טל",
     "電話",
     "电话",
     "call",
@@ -107,8 +124,11 @@ const OPEN: [char; 2] = ['(', '（'];
 /// The ASCII form of a decimal digit of one of the scripts in which keyboards produce numbers. `None` for other
 /// characters.
 pub(super) fn digit(c: char) -> Option<char> {
-    /// The code points of the zeros: Latin, Arabic, Persian, Devanagari, Bengali, full width.
-    const ZEROS: [u32; 6] = [0x30, 0x660, 0x6f0, 0x966, 0x9e6, 0xff10];
+    /// The code points of the zeros: Latin, Arabic, Persian, Devanagari, Bengali, Tamil, Thai, Lao, Burmese, Khmer, full
+    /// width.
+    const ZEROS: [u32; 11] = [
+        0x30, 0x660, 0x6f0, 0x966, 0x9e6, 0xbe6, 0xe50, 0xed0, 0x1040, 0x17e0, 0xff10,
+    ];
     let value = ZEROS
         .iter()
         .find_map(|zero| (c as u32).checked_sub(*zero).filter(|value| *value < 10))?;
@@ -131,6 +151,12 @@ fn without_trunk(digits: &str) -> Option<String> {
     let code = number.code().value().to_string();
     digits.strip_prefix(&code)?.strip_prefix('0')?;
     Some(number.format().mode(Mode::E164).to_string())
+}
+
+/// `+52 1 55 1234 5678`: until 2019 a 1 stood before Mexican mobile numbers for calls from abroad, and cards still have it.
+fn without_mobile_prefix(digits: &str) -> Option<String> {
+    let number = digits.strip_prefix("521").filter(|rest| rest.len() == 10)?;
+    Some(format!("+52{number}"))
 }
 
 /// Whether these may be the digits of a number: its length, and a country that exists.
@@ -183,7 +209,10 @@ fn without_label(text: &str) -> &str {
     let (label, rest) = text.split_at(end);
     let label = label.to_lowercase();
     match LABELS.contains(&label.as_str()) {
-        true => rest.trim_start_matches(['.', ':', '：']).trim_start(),
+        // In French there is a blank before the colon.
+        true => {
+            rest.trim_start_matches(|c: char| matches!(c, '.' | ':' | '：') || c.is_whitespace())
+        }
         false => text,
     }
 }
@@ -311,6 +340,9 @@ mod tests {
             ("+225 07 07 12 34 56", "+2250707123456"),
             ("+242 06 612 3456", "+242066123456"),
             ("+7 800 555 35 35", "+78005553535"),
+            // Until 2019 a 1 was dialled before Mexican mobile numbers from abroad.
+            ("+52 1 55 1234 5678", "+525512345678"),
+            ("+52 55 1234 5678", "+525512345678"),
             ("+20 2 2391 3000", "+20223913000"),
             ("+1 305 555 0123", "+13055550123"),
             // No plan has it, with the zero or without.
@@ -350,6 +382,12 @@ mod tests {
             ("JP", "03-1234-5678", "+81312345678"),
             ("JP", "０９０ー１２３４ー５６７８", "+819012345678"),
             ("EG", "٠١٠ ١٢٣٤ ٥٦٧٨", "+201012345678"),
+            ("TH", "๐๒ ๒๐๓ ๒๘๘๘", "+6622032888"),
+            ("FR", "Tél : 01 40 20 50 50", "+33140205050"),
+            ("BR", "Fone: (11) 91234-5678", "+5511912345678"),
+            ("RU", "8-800-555-35-35", "+78005553535"),
+            ("RU", "8 (800) 200-06-00", "+78002000600"),
+            ("MX", "55 1234 5678", "+525512345678"),
             ("CH", "044 668 18 00", "+41446681800"),
             ("RU", "8 (912) 345-67-89", "+79123456789"),
             ("HU", "06 20 123 4567", "+36201234567"),

@@ -68,7 +68,7 @@ fn parsed<T>(
     parse: fn(&str) -> Option<T>,
 ) -> Option<T> {
     let text = text(node, wants, place)?;
-    parse(&text).or_else(|| place.fault("format", format!("must be {wants}")))
+    parse(text.trim()).or_else(|| place.fault("format", format!("must be {wants}")))
 }
 
 fn integer(node: Node, checks: &[Check], min: i64, max: i64, place: &mut Place) -> Option<i64> {

@@ -36,7 +36,9 @@ impl Network {
 
     /// The address of the page that a name or link means; `None` if it is not one of this network.
     pub fn address(self, text: &str) -> Option<String> {
-        let text = undelimited(text.trim());
+        let text = self.unlabelled(undelimited(text.trim()));
+        // The comma or semicolon of a list: no name or address ends with one.
+        let text = text.trim_end_matches([',', ';']);
         // `twitter.com/#!/name`, as addresses were before browsers could change a path.
         if let Some((site, name)) = text.split_once("/#!/") {
             return self.address(&format!("{site}/{name}"));
@@ -50,6 +52,11 @@ impl Network {
                 if pages.any(|page| path.starts_with(page.path)) {
                     return self.page("www.linkedin.com", path);
                 }
+            }
+            // What opens the app.
+            Network::Telegram if text.starts_with("tg://") => {
+                let name = text.strip_prefix("tg://resolve?domain=")?;
+                return self.named(name.split('&').next()?);
             }
             // The address bar of Telegram in a browser.
             Network::Telegram if text.contains("web.telegram.org/") => {
@@ -68,6 +75,20 @@ impl Network {
         match link(text) {
             Some((host, path)) => self.page(&host, path),
             None => self.named(text),
+        }
+    }
+
+    /// `Instagram: @name`, as on cards and posters.
+    fn unlabelled(self, text: &str) -> &str {
+        let is_own = |label: &str| {
+            let label = label.trim().to_ascii_lowercase();
+            label == format!("{self:?}").to_ascii_lowercase()
+                || self.data().labels.contains(&label.as_str())
+        };
+        match text.split_once([':', '：']) {
+            // `tg://…` is the address of an app.
+            Some((label, name)) if is_own(label) && !name.starts_with("//") => name.trim(),
+            _ => text,
         }
     }
 

@@ -27,8 +27,9 @@ const OTHER_REGIONS: &str = "AC CP DG EA EU IC TA UN XK";
 /// `de_ch`, `DE-ch`, `deu-CH`, `de_CH.UTF-8`, `de-CH-u-co-phonebk` → `de-CH`: language, script, region and variants.
 /// Extensions, which say how to sort or count, are dropped. Languages of two letters and regions must exist.
 pub fn normal_locale(text: &str) -> Option<String> {
-    let text = text.trim();
-    let text = text.split(['.', '@']).next().unwrap_or_default();
+    let (text, modifier) = text.trim().split_once('@').unwrap_or((text.trim(), ""));
+    let modifier = Modifier::named(modifier);
+    let text = text.split('.').next().unwrap_or_default();
     let mut parts = text.split(['-', '_']).peekable();
     let language = parts.next()?;
     let letters = |part: &str| part.bytes().all(|b| b.is_ascii_alphabetic());
@@ -47,6 +48,10 @@ pub fn normal_locale(text: &str) -> Option<String> {
         tag.push('-');
         tag.push_str(&script[..1].to_ascii_uppercase());
         tag.push_str(&script[1..].to_ascii_lowercase());
+    }
+    if let Modifier::Script(script) = modifier {
+        tag.push('-');
+        tag.push_str(script);
     }
     let is_region = |part: &&str| {
         (part.len() == 2 && letters(part))
@@ -69,7 +74,39 @@ pub fn normal_locale(text: &str) -> Option<String> {
         tag.push('-');
         tag.push_str(&part.to_ascii_lowercase());
     }
-    (tag.len() <= 35).then_some(tag)
+    if let Modifier::Variant(variant) = modifier {
+        tag.push('-');
+        tag.push_str(variant);
+    }
+    (tag.len() <= 35 && modifier != Modifier::Unknown).then_some(tag)
+}
+
+/// What stands behind the `@` in names of locales of Unix (`sr_RS@latin`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Modifier {
+    /// It says nothing about the language.
+    Other,
+    Script(&'static str),
+    Variant(&'static str),
+    Unknown,
+}
+
+impl Modifier {
+    /// Those of glibc.
+    fn named(name: &str) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "" | "euro" | "abegede" | "saaho" => Modifier::Other,
+            "latin" | "latn" => Modifier::Script("Latn"),
+            "cyrillic" | "cyrl" => Modifier::Script("Cyrl"),
+            "devanagari" => Modifier::Script("Deva"),
+            "arabic" => Modifier::Script("Arab"),
+            "iqtelif" => Modifier::Script("Latn"),
+            "valencia" => Modifier::Variant("valencia"),
+            // Keywords of ICU, which say how to sort or count.
+            name if name.contains('=') => Modifier::Other,
+            _ => Modifier::Unknown,
+        }
+    }
 }
 
 /// `europe/berlin`, `Europe/Kiev`, `US/Eastern` → `Europe/Berlin`, `Europe/Kyiv`, `America/New_York`.

@@ -30,11 +30,9 @@ pub(super) async fn complete(
     let Ok(Node::Object(mut entries)) = Node::parse(&text) else {
         return Ok(text);
     };
-    if !entries
-        .iter()
-        .any(|entry| number(national, entry).is_some())
-        || refuse_cards(&text).is_err()
-    {
+    let mut any = false;
+    numbers(national, &mut entries, |_| any = true);
+    if !any || refuse_cards(&text).is_err() {
         return Ok(text);
     }
     let question = question(national, caller, id, &entries)?;
@@ -48,25 +46,39 @@ pub(super) async fn complete(
     let Some(country) = country else {
         return Ok(text);
     };
-    for entry in &mut entries {
-        let complete = number(national, entry).and_then(|number| of_country(number, &country));
-        if let Some(complete) = complete {
-            entry.1 = Node::Text(complete);
+    numbers(national, &mut entries, |number| {
+        if let Some(complete) = of_country(number, &country) {
+            *number = complete;
         }
-    }
+    });
     let mut out = String::with_capacity(text.len() + 8);
     Node::Object(entries).write(&mut out);
     Ok(out.into())
 }
 
-/// The text of an entry of the body if it may be a national telephone number.
-fn number<'a>(national: &National, (name, node): &'a (String, Node)) -> Option<&'a str> {
-    match node {
-        Node::Text(text) if national.fields.contains(&name.as_str()) => {
-            is_national(text).then_some(text)
+/// Calls `with` for each text of the body that may be a national telephone number.
+fn numbers(national: &National, entries: &mut [(String, Node)], mut with: impl FnMut(&mut String)) {
+    for field in national.fields {
+        let (name, inside) = match field.split_once('.') {
+            Some((name, inside)) => (name, Some(inside)),
+            None => (*field, None),
+        };
+        let node = match (value(entries, name), inside) {
+            (Some(Node::Object(fields)), Some(inside)) => value(fields, inside),
+            (node, None) => node,
+            _ => None,
+        };
+        if let Some(Node::Text(text)) = node
+            && is_national(text)
+        {
+            with(text);
         }
-        _ => None,
     }
+}
+
+fn value<'a>(entries: &'a mut [(String, Node)], name: &str) -> Option<&'a mut Node> {
+    let mut entries = entries.iter_mut();
+    entries.find_map(|(given, node)| (given == name).then_some(node))
 }
 
 fn question(

@@ -34,7 +34,7 @@ pub(super) fn take(resource: &Resource, text: Bytes) -> (Bytes, Repeated) {
     // Values that change by themselves may differ.
     let repeated = repeated
         .into_iter()
-        .filter(|(name, _)| resource.fixed.contains(&name.as_str()));
+        .filter(|(name, _)| resource.fixed.contains(&name.as_str()) || is_together(resource, name));
     (without.into(), Repeated(repeated.collect()))
 }
 
@@ -42,7 +42,13 @@ fn is_read_only(resource: &Resource, name: &str) -> bool {
     let mut expands = resource.expands.iter();
     resource.fixed.contains(&name)
         || resource.moving.contains(&name)
+        || is_together(resource, name)
         || expands.any(|expand| !expand.hidden && expand.name == name)
+}
+
+/// Objects that were created along with this one. Only the answer to that has them, and each has a version of its own.
+fn is_together(resource: &Resource, name: &str) -> bool {
+    resource.together.iter().any(|list| list.name == name)
 }
 
 impl Repeated {
@@ -55,6 +61,15 @@ impl Repeated {
         let shown: Map<String, Value> = serde_json::from_slice(shown).unwrap_or_default();
         let mut problem = Problem::new(&problems::INVALID);
         for (name, given) in &self.0 {
+            if is_together(resource, name) {
+                problem.errors.push(Item::body(
+                    format!("/{name}"),
+                    "read_only",
+                    "can only be created along with this object: leave it out here, and change each of its objects by its \
+                     own route",
+                ));
+                continue;
+            }
             let is_same = match shown.get(name) {
                 Some(shown) => is_same(given, shown),
                 None if name == "object" => *given == Node::Text(resource.name.to_owned()),
@@ -80,7 +95,9 @@ fn is_same(given: &Node, shown: &Value) -> bool {
         (Node::Number(given), Value::Number(shown)) => {
             given == shown || given.as_f64() == shown.as_f64()
         }
-        (Node::Text(given), Value::String(shown)) => given == shown || is_same_time(given, shown),
+        (Node::Text(given), Value::String(shown)) => {
+            given == shown || is_same_time(given, shown) || is_same_id(given, shown)
+        }
         (Node::List(given), Value::Array(shown)) => {
             given.len() == shown.len()
                 && given
@@ -107,6 +124,11 @@ fn is_same_time(given: &str, shown: &str) -> bool {
     time(given).is_some_and(|given| time(shown) == Some(given))
 }
 
+/// Some programs write ids in capitals.
+fn is_same_id(given: &str, shown: &str) -> bool {
+    given.eq_ignore_ascii_case(shown) && uuid::Uuid::try_parse(shown).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +150,10 @@ mod tests {
                 "\"2026-05-01T18:00:00.123456Z\"",
             ),
             ("\"2026-05-01T20:00:00+02:00\"", "\"2026-05-01T18:00:00Z\""),
+            (
+                "\"0199E004-0000-7000-8000-00000000000A\"",
+                "\"0199e004-0000-7000-8000-00000000000a\"",
+            ),
             ("[1,2]", "[1,2]"),
             ("{\"b\":1}", "{\"a\":null,\"b\":1}"),
             ("{\"a\":null,\"b\":1}", "{\"b\":1}"),
@@ -139,6 +165,7 @@ mod tests {
             ("\"1\"", "1"),
             ("1", "2"),
             ("true", "1"),
+            ("\"Draft\"", "\"draft\""),
             (
                 "\"2026-05-01T18:00:00.124Z\"",
                 "\"2026-05-01T18:00:00.123456Z\"",

@@ -163,8 +163,9 @@ impl Update<'_> {
     ) -> Result<Response> {
         let resource = self.endpoint.resource();
         let mut cx = self.begin().await?;
-        if let Some(changed) = self.changed(&mut cx, id).await? {
-            return Err(diagnose(&mut cx, self.trouble(None, Some(changed))).await);
+        if let Some((changed, body)) = self.changed(&mut cx, id).await? {
+            let all = complete(&mut cx, &self.attempt(), Some(&body), changed).await?;
+            return Err(diagnose(&mut cx, self.trouble(None, Some(all))).await);
         }
         let (action, given) = (Action::Update, Some(&mut *input));
         if let Err(error) = hook(self.endpoint, action, &mut cx, Some(id), given).await {
@@ -199,15 +200,18 @@ impl Update<'_> {
         ))
     }
 
-    /// Compares repeated read-only properties with the object as it is now. If the object is missing, nothing is
-    /// reported here.
-    async fn changed(&self, cx: &mut Cx, id: Uuid) -> Result<Option<Error>> {
+    /// Compares repeated read-only properties with the object as it is now, which is returned as well. If the object is
+    /// missing, nothing is reported here.
+    async fn changed(&self, cx: &mut Cx, id: Uuid) -> Result<Option<(Error, Vec<u8>)>> {
         if self.repeated.is_empty() {
             return Ok(None);
         }
         let resource = self.endpoint.resource();
         let shown = Shown::read(resource, cx, id).await?;
-        Ok(shown.and_then(|shown| self.repeated.changed(resource, &shown.body)))
+        Ok(shown.and_then(|shown| {
+            let changed = self.repeated.changed(resource, &shown.body)?;
+            Some((changed, shown.body.into()))
+        }))
     }
 
     /// A hook's reason is only told to those who may do this at all. The hook's failure may have aborted its

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "f93e9f4e63420cdb00781d36a7372d6bfcd81a292d80d3d1000ae402d38241f8eb43bf8c47d11fc9d14cec9b5fd08823",
+        checksum: "6322349d5f925bf441a3ba49056baca92d6515d8db0250b315b96086045e982343a8d7c45a46f04e4275cb9accaad0d7",
     },
 ];

@@ -14,7 +14,7 @@ use crate::model::{
 pub fn national(model: &Model, id: EntityId) -> String {
     let entity = &model.entities[id];
     let sent = [Action::Create, Action::Update];
-    let fields = numbers(entity);
+    let fields = numbers(model, entity);
     let own = way(model, id);
     let callers = way(model, model.identity);
     if fields.is_empty()
@@ -36,7 +36,7 @@ pub fn national(model: &Model, id: EntityId) -> String {
     );
     format!(
         "Some(kernel::resource::National {{ fields: {}, by: {}, by_id: {},\n            country: {} }})",
-        texts(&fields),
+        texts(&fields.iter().map(String::as_str).collect::<Vec<_>>()),
         text(&own.as_ref().map_or(String::new(), Way::first_column)),
         own.as_ref().is_some_and(|way| !way.steps.is_empty()),
         text(&format!(
@@ -45,13 +45,30 @@ pub fn national(model: &Model, id: EntityId) -> String {
     )
 }
 
-/// The names of the fields of a body that hold telephone numbers.
-fn numbers(entity: &Entity) -> Vec<&str> {
-    let of = entity
-        .fields
-        .iter()
-        .filter(|field| field.ty == Ty::Phone && !field.system);
-    of.map(|field| field.name.as_str()).collect()
+/// The fields of a body that hold telephone numbers: `phone`, or `social_links.whatsapp` within an object.
+fn numbers(model: &Model, entity: &Entity) -> Vec<String> {
+    let sent = entity.fields.iter().filter(|field| !field.system);
+    let of = sent.flat_map(|field| match field.ty {
+        Ty::Object { object } => {
+            let inside = model.objects[object].fields.iter();
+            let inside = inside.filter(|inside| is_number(&inside.ty));
+            inside
+                .map(|inside| format!("{}.{}", field.name, inside.name))
+                .collect()
+        }
+        _ if is_number(&field.ty) => vec![field.name.clone()],
+        _ => Vec::new(),
+    });
+    of.collect()
+}
+
+/// Whether a text of this type may be a telephone number. The page of a member on WhatsApp is one.
+fn is_number(ty: &Ty) -> bool {
+    match ty {
+        Ty::Phone => true,
+        Ty::Social { network } => *network == "whatsapp",
+        _ => false,
+    }
 }
 
 /// The query of the row's country: from the value in the body (`$1`), or, if that is null, from the stored row (`$2`).

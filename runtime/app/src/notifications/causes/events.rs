@@ -30,7 +30,8 @@ pub(super) const CAUSES: &[Cause] = &[
         sql: "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at,
                 'event_moved:' || e.id || ':' || coalesce(s.revision, 1) as key,
-                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state in ('valid', 'checked_in')
+                array(select t.holder_id from app.tickets t
+                  where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in')
                   union select w.user_id from app.waitlist_entries w
                   where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
                     and app.may_order_tickets(e.id, w.user_id)) as members
@@ -48,7 +49,8 @@ pub(super) const CAUSES: &[Cause] = &[
                   when e.venue_id is null and e.location is null and e.online_url is not null then 'online'
                   else coalesce(v.name || ', ' || v.address, v.name, c.name) end) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
-                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state in ('valid', 'checked_in')
+                array(select t.holder_id from app.tickets t
+                  where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in')
                   union select w.user_id from app.waitlist_entries w
                   where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
                     and app.may_order_tickets(e.id, w.user_id)) as members
@@ -64,7 +66,8 @@ pub(super) const CAUSES: &[Cause] = &[
         // on the waiting list may not see it.
         sql: "select jsonb_build_object('event', e.title, 'place', 'online') as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
-                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state in ('valid', 'checked_in')) as members
+                array(select t.holder_id from app.tickets t
+                  where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in')) as members
               from app.events e
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()
                 and e.venue_id is null and e.location is null and e.online_url is not null",
@@ -79,7 +82,7 @@ pub(super) const CAUSES: &[Cause] = &[
                 jsonb_build_object('event', e.id) as data, e.id as event_id, null::timestamptz as expires_at,
                 'event_off:' || e.id as key,
                 array(select t.holder_id from app.tickets t left join app.refunds r on r.id = t.refund_id
-                  where t.event_id = e.id and (t.state in ('valid', 'checked_in') or t.void_reason = 'event_cancelled' or r.reason = 'event_cancelled')
+                  where t.event_id = e.id and t.holder_id is not null and (t.state in ('valid', 'checked_in') or t.void_reason = 'event_cancelled' or r.reason = 'event_cancelled')
                   union select w.user_id from app.waitlist_entries w
                   where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
                     and app.may_order_tickets(e.id, w.user_id)) as members

@@ -44,7 +44,7 @@ pub(super) const CAUSES: &[Cause] = &[
         to_its_cause: true,
         sql: "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
-                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state in ('valid', 'checked_in')) as members
+                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in')) as members
               from app.events e
               where e.id = $1 and e.state = 'published' and e.status = 'suspended' and e.ends_at > now()",
     },

@@ -225,11 +225,30 @@ pub async fn changeable(
                     format!("is not in {}", command.plan.currency),
                 ));
             }
+            has_used(cx, command.business, to.id).await?;
             Some(to)
         }
         Change::Cancel | Change::Keep => None,
     };
     Ok((command, to))
+}
+
+/// Refuses a plan that includes fewer featured days than the business has used already: the price of the present plan,
+/// which paid for them, would be credited.
+async fn has_used(cx: &mut Cx, business: Uuid, plan: Uuid) -> Result<()> {
+    let (used, included): (i32, i32) =
+        sqlx::query_as("select app.plan_days_used($1), featured_days from app.plans where id = $2")
+            .bind(business)
+            .bind(plan)
+            .fetch_one(cx.conn())
+            .await?;
+    match used > included {
+        true => Err(Error::new(&kernel::problems::STATE).detail(format!(
+            "Bookings of featured places use {used} days of the present plan, and the new one includes {included}. \
+             Withdraw bookings that are not shown yet, or change the plan when the next period has begun."
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// The subscription, for an administrator of its business; with `payer_may` also for the member whose card pays. Others

@@ -23,6 +23,8 @@ pub(super) struct Data {
     pub(super) regions: bool,
     pub(super) names: bool,
     pub(super) pages: &'static [Page],
+    /// What stands before names on cards and posters besides the name of the network: `IG: @name`. In lower case.
+    pub(super) labels: &'static [&'static str],
     /// First path segments that are pages of this network and no names of members, besides [`PAGES_OF_NETWORKS`].
     pub(super) own: &'static [&'static str],
 }
@@ -55,6 +57,7 @@ const fn data(
         regions: false,
         names,
         pages,
+        labels: &[],
         own: &[],
     }
 }
@@ -70,6 +73,11 @@ impl Data {
         self
     }
 
+    const fn labelled(mut self, labels: &'static [&'static str]) -> Self {
+        self.labels = labels;
+        self
+    }
+
     const fn in_regions(mut self) -> Self {
         self.regions = true;
         self
@@ -82,6 +90,7 @@ static INSTAGRAM: Data = data(
     true,
     &[page("www.instagram.com", "", (1, 30), "._")],
 )
+.labelled(&["insta", "ig"])
 .besides(&[
     "_n",
     "_u",
@@ -132,6 +141,7 @@ static FACEBOOK: Data = data(
         page("www.facebook.com", "share/g/", (6, 40), "_-"),
     ],
 )
+.labelled(&["fb"])
 .at(&["business", "mbasic", "touch", "web"])
 .in_regions()
 .besides(&[
@@ -198,6 +208,7 @@ static YOUTUBE: Data = data(
         page("www.youtube.com", "user/", (1, 100), "._%-"),
     ],
 )
+.labelled(&["yt"])
 .at(&["gaming", "music", "studio"])
 .besides(&[
     "account",
@@ -248,6 +259,7 @@ static X: Data = data(
     true,
     &[page("x.com", "", (1, 15), "_")],
 )
+.labelled(&["twitter"])
 .besides(&[
     "bookmarks",
     "communities",
@@ -324,6 +336,7 @@ static WHATSAPP: Data = data(
         page("whatsapp.com", "channel/", (10, 40), ""),
     ],
 )
+.labelled(&["wa"])
 .at(&["api", "chat", "web"]);
 static TELEGRAM: Data = data(
     "must be a Telegram name or link such as @name or https://t.me/name",
@@ -335,6 +348,7 @@ static TELEGRAM: Data = data(
         page("t.me", "joinchat/", (10, 40), "_-"),
     ],
 )
+.labelled(&["tg"])
 .besides(&[
     "addcontact",
     "addemoji",
