@@ -95,6 +95,7 @@ pub fn router(
     Router::new()
         .route(PATH, get(whole))
         .route(&format!("{PARTS}{{file}}"), get(part))
+        .route("/docs/", get(front))
         .route("/docs/swagger-initializer.js", get(initializer))
         .with_state(document)
         .merge(page::router())
@@ -133,6 +134,14 @@ async fn part(
     headers: HeaderMap,
 ) -> Result<Response> {
     document.answer(&format!("{PARTS}{file}"), &headers).await
+}
+
+/// Begins to put the document together while the browser loads the scripts of the page, which ask for it then.
+async fn front(State(document): State<Arc<Document>>) -> Result<Response> {
+    tokio::task::spawn_blocking(move || {
+        tokio::runtime::Handle::current().block_on(document.served());
+    });
+    page::front().await
 }
 
 async fn initializer(State(document): State<Arc<Document>>) -> Response {

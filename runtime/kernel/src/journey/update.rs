@@ -210,7 +210,7 @@ impl Update<'_> {
         let shown = Shown::read(resource, cx, id).await?;
         Ok(shown.and_then(|shown| {
             let changed = self.repeated.changed(resource, &shown.body)?;
-            Some((changed, shown.body.into()))
+            Some((changed, shown.body))
         }))
     }
 

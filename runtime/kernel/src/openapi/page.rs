@@ -17,7 +17,6 @@ use utoipa_swagger_ui::{Config, serve};
 pub fn router() -> Router {
     Router::new()
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
-        .route("/docs/", get(|| file(Path(String::new()))))
         .route("/docs/{*file}", get(file))
 }
 
@@ -26,6 +25,11 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
+
+/// The page itself.
+pub async fn front() -> Result<Response> {
+    file(Path(String::new())).await
+}
 
 /// Starts Swagger UI with our extensions (`docs/`) and with the documents to choose from.
 pub fn initializer(urls: &Value) -> Response {
