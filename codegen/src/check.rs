@@ -6,6 +6,7 @@
 mod access;
 mod app;
 mod conditions;
+mod contradictions;
 mod created;
 mod cycles;
 mod entities;
@@ -57,6 +58,7 @@ pub fn check(resolved: &Resolved, sources: &Sources) -> Result<(), Diagnostics> 
         future::check(&of);
         guarded::check(&of);
         known::check(&of);
+        contradictions::check(&of);
         created::check(&of);
         relations::check(&of);
         shown::check(&of);

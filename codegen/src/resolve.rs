@@ -25,6 +25,7 @@ mod shown;
 mod transition;
 mod values;
 
+pub(crate) use exclusive::exclude;
 pub use literals::shown;
 pub use places::{Part, Places};
 pub use possible::number;

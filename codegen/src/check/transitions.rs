@@ -1,7 +1,7 @@
 //! Checks states and the transitions between them.
 
-use super::Of;
 use super::known::holds;
+use super::{Of, contradictions::spelled_out};
 use crate::model::{
     Assigned, Change, Entity, Expr, Lifecycle, Literal, Relation, Transition, Ty, open,
 };
@@ -167,10 +167,12 @@ fn starts_are_possible(of: &Of) {
             continue;
         };
         let conditions = [Some(&transition.by), transition.when.as_ref()];
+        let conditions = conditions.into_iter().flatten();
+        let conditions: Vec<Expr> = conditions.map(|c| spelled_out(of.entity, c)).collect();
         let refused = |state: &&String| {
             let known = vec![(field.as_str(), Literal::Text((*state).clone()))];
-            let fails = |condition: &&Expr| holds(condition, &known) == Some(false);
-            conditions.iter().flatten().any(fails)
+            let fails = |condition: &Expr| holds(condition, &known) == Some(false);
+            conditions.iter().any(fails)
         };
         let never: Vec<&String> = from.iter().filter(refused).collect();
         if let Some(first) = never.first() {
