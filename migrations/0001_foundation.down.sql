@@ -855,6 +855,8 @@ drop trigger notifications_mark on app.notifications;
 
 drop trigger events_reschedule on app.events;
 
+drop trigger media_suspended_before on app.media;
+
 drop trigger quotes_in_time_changed on app.quotes;
 
 drop trigger quotes_in_time on app.quotes;
@@ -2180,6 +2182,10 @@ drop function app.reminder_holds(uuid,uuid,text);
 drop function app.wait_of_change(text,uuid,uuid);
 
 drop function app.begins_soon(uuid,uuid);
+
+drop function app.keep_pictures_suspended();
+
+drop function app.picture_is_suspended(text,uuid,text);
 
 drop function app.pictures_below(uuid);
 

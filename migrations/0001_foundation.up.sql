@@ -491,8 +491,8 @@ alter function sec.split_words(text, text) owner to culturepass_owner;
 
 create function sec.words(p_text text) returns tsvector
   language plpgsql immutable parallel safe as $$
--- The words of a text. `O'Brien's` is also found as `obriens` and `obrien`, `Zürich` also as `zuerich`, as it is written on
--- keyboards without umlauts, and the last character of a text in Chinese, Japanese or Korean by itself (the others begin a
+-- The words of a text. `O'Brien's` is also found as `obriens` and `obrien`, `U.S.A.` as `usa`, Persian words without the
+-- joiner between their parts, `Zürich` also as `zuerich`, as it is written on keyboards without umlauts, and the last character of a text in Chinese, Japanese or Korean by itself (the others begin a
 -- pair). These are added at the end, so that they part no phrase.
 declare
   v_text text := sec.folded(p_text);
@@ -503,6 +503,17 @@ begin
     v_words := concat_ws(' ', v_words, (
       select string_agg(concat_ws(' ', replace(m[1], '''', ''), replace(substring(m[1] from '^(.*''.*)''s$'), '''', '')), ' ')
       from regexp_matches(v_text, '([[:alnum:]]+(?:''[[:alnum:]]+)+)', 'g') m
+    ));
+  end if;
+  if v_text ~ '\m[a-z]\.[a-z]\M' then
+    v_words := concat_ws(' ', v_words, (
+      select string_agg(replace(m[1], '.', ''), ' ') from regexp_matches(v_text, '\m([a-z](?:\.[a-z]\M)+)', 'g') m
+    ));
+  end if;
+  if strpos(p_text, E'\u200c') > 0 then
+    v_words := concat_ws(' ', v_words, (
+      select string_agg(sec.folded(replace(m[1], E'\u200c', '')), ' ')
+      from regexp_matches(p_text, E'([[:alnum:]]+(?:\u200c[[:alnum:]]+)+)', 'g') m
     ));
   end if;
   if octet_length(p_text) > char_length(p_text) and normalize(p_text, nfc) ~* '[äöüåø]' then
@@ -528,13 +539,18 @@ create function sec.searched_words(p_text text, p_half boolean) returns tsquery
 -- The query for the text that a caller typed; null without a letter or digit. `p_half`: the last word may be
 -- incomplete, unless it is excluded.
 -- Words that are written together (`ac/dc`) are found or excluded as a phrase: they are separated by commas, which end
--- a word for the parser, but not an operand. After an `OR` at the end the next word is still being typed.
+-- a word for the parser, but not an operand. Apostrophes within a word and dots between single letters are left out, as
+-- the documents have such words too, but at their end: not in phrases, and not if something is excluded. After an `OR` at the end the next word is still being typed.
 declare
   v_text text := sec.folded(regexp_replace(p_text, '[[:space:]]+OR[[:space:]]*$', ''));
   v_query tsquery;
 begin
   if v_text !~ '[[:alnum:]]' then
     return null;
+  end if;
+  if v_text ~ '[''.]' and v_text !~ '"|(^|[[:space:]])-' then
+    v_text := regexp_replace(v_text, '([[:alnum:]])''(?=[[:alnum:]])', '\1', 'g');
+    v_text := regexp_replace(v_text, '(\m[a-z])\.(?=[a-z]\M)', '\1', 'g');
   end if;
   v_text := sec.split_words(translate(v_text, ',;|()''!*\', '     ,,,,'), ',');
   -- A hyphen excludes only what it directly precedes.
@@ -24108,6 +24124,12 @@ begin
         (
           t.reviewer_id = sec.uid()
           and (
+            (t.entity_type = 'organization' and sec.seen_organization_not_admin(t.entity_id))
+            or (t.entity_type = 'business' and sec.seen_business_not_admin(t.entity_id))
+            or (t.entity_type = 'venue' and sec.seen_venue_not_admin(t.entity_id))
+            or (t.entity_type = 'community' and sec.seen_community_not_admin(t.entity_id))
+          )
+          and (
             (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
             or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
             or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
@@ -24171,6 +24193,12 @@ begin
           (
             t.reviewer_id = sec.uid()
             and (
+              (t.entity_type = 'organization' and sec.seen_organization_not_admin(t.entity_id))
+              or (t.entity_type = 'business' and sec.seen_business_not_admin(t.entity_id))
+              or (t.entity_type = 'venue' and sec.seen_venue_not_admin(t.entity_id))
+              or (t.entity_type = 'community' and sec.seen_community_not_admin(t.entity_id))
+            )
+            and (
               (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
               or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
               or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
@@ -24190,6 +24218,16 @@ begin
               or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
             )
             and (t.reviewer_id = sec.uid()) is not true
+          )
+          or (
+            sec.action() = 'restore'
+            and t.reviewer_id = sec.uid()
+            and (
+              (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+            )
           )
         )
       )
@@ -24212,11 +24250,18 @@ create function sec.holds_review(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('mine') then
+  if p_what not in ('mine', 'guest') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'mine' then t.reviewer_id = sec.uid()
+    when 'guest' then t.reviewer_id = sec.uid()
+      and (
+        (t.entity_type = 'organization' and sec.seen_organization_not_admin(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_not_admin(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_not_admin(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_not_admin(t.entity_id))
+      )
   end into v_answer
   from app.reviews t
   where t.id = p_id
@@ -24242,6 +24287,12 @@ begin
           (
             t.reviewer_id = sec.uid()
             and (
+              (t.entity_type = 'organization' and sec.seen_organization_not_admin(t.entity_id))
+              or (t.entity_type = 'business' and sec.seen_business_not_admin(t.entity_id))
+              or (t.entity_type = 'venue' and sec.seen_venue_not_admin(t.entity_id))
+              or (t.entity_type = 'community' and sec.seen_community_not_admin(t.entity_id))
+            )
+            and (
               (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
               or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
               or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
@@ -24261,6 +24312,16 @@ begin
               or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
             )
             and (t.reviewer_id = sec.uid()) is not true
+          )
+          or (
+            sec.action() = 'restore'
+            and t.reviewer_id = sec.uid()
+            and (
+              (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+            )
           )
         )
       )
@@ -24288,10 +24349,24 @@ begin
   end if;
   case v_action
     when 'update' then
-      if new.rating is distinct from old.rating and (old.reviewer_id = sec.uid()) is not true then
+      if new.rating is distinct from old.rating
+        and (old.reviewer_id = sec.uid()
+          and (
+            (old.entity_type = 'organization' and sec.seen_organization_not_admin(old.entity_id))
+            or (old.entity_type = 'business' and sec.seen_business_not_admin(old.entity_id))
+            or (old.entity_type = 'venue' and sec.seen_venue_not_admin(old.entity_id))
+            or (old.entity_type = 'community' and sec.seen_community_not_admin(old.entity_id))
+          )) is not true then
         v_refused := array_append(v_refused, 'rating');
       end if;
-      if new.comment is distinct from old.comment and (old.reviewer_id = sec.uid()) is not true then
+      if new.comment is distinct from old.comment
+        and (old.reviewer_id = sec.uid()
+          and (
+            (old.entity_type = 'organization' and sec.seen_organization_not_admin(old.entity_id))
+            or (old.entity_type = 'business' and sec.seen_business_not_admin(old.entity_id))
+            or (old.entity_type = 'venue' and sec.seen_venue_not_admin(old.entity_id))
+            or (old.entity_type = 'community' and sec.seen_community_not_admin(old.entity_id))
+          )) is not true then
         v_refused := array_append(v_refused, 'comment');
       end if;
       if new.reply is distinct from old.reply
@@ -24334,10 +24409,24 @@ create function app.reviews_guard_insert() returns trigger
 declare
   v_refused text[] := '{}';
 begin
-  if new.rating is not null and (new.reviewer_id = sec.uid()) is not true then
+  if new.rating is not null
+    and (new.reviewer_id = sec.uid()
+      and (
+        (new.entity_type = 'organization' and sec.seen_organization_not_admin(new.entity_id))
+        or (new.entity_type = 'business' and sec.seen_business_not_admin(new.entity_id))
+        or (new.entity_type = 'venue' and sec.seen_venue_not_admin(new.entity_id))
+        or (new.entity_type = 'community' and sec.seen_community_not_admin(new.entity_id))
+      )) is not true then
     v_refused := array_append(v_refused, 'rating');
   end if;
-  if new.comment is not null and (new.reviewer_id = sec.uid()) is not true then
+  if new.comment is not null
+    and (new.reviewer_id = sec.uid()
+      and (
+        (new.entity_type = 'organization' and sec.seen_organization_not_admin(new.entity_id))
+        or (new.entity_type = 'business' and sec.seen_business_not_admin(new.entity_id))
+        or (new.entity_type = 'venue' and sec.seen_venue_not_admin(new.entity_id))
+        or (new.entity_type = 'community' and sec.seen_community_not_admin(new.entity_id))
+      )) is not true then
     v_refused := array_append(v_refused, 'comment');
   end if;
   if new.reply is not null
@@ -36004,6 +36093,32 @@ alter function app.pictures_below(uuid) owner to culturepass_owner;
 revoke execute on function app.pictures_below(uuid) from public;
 grant execute on function app.pictures_below(uuid) to culturepass_job;
 
+create function app.picture_is_suspended(p_type text, p_entity uuid, p_hash text) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from app.media m
+    where m.entity_id = p_entity and m.entity_type = p_type and m.content_hash = p_hash
+      and (m.status = 'suspended' or m.archived_from = 'suspended')
+  );
+end
+$$;
+alter function app.picture_is_suspended(text, uuid, text) owner to culturepass_counter;
+revoke execute on function app.picture_is_suspended(text, uuid, text) from public;
+grant execute on function app.picture_is_suspended(text, uuid, text) to culturepass_job;
+
+create function app.keep_pictures_suspended() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if app.picture_is_suspended(new.entity_type, new.entity_id, new.content_hash) then
+    raise exception 'the same picture is suspended here' using errcode = '23514', constraint = 'media_suspended_before';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_pictures_suspended() owner to culturepass_owner;
+revoke execute on function app.keep_pictures_suspended() from public;
+
 create function app.begins_soon(p_event uuid, p_user uuid) returns boolean
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -36184,6 +36299,11 @@ begin
       return exists (
         select from app.promotions p
         where p.id = (p_data ->> 'promotion')::uuid and p.status = 'active' and p.state = 'requested'
+          and p_user = any(app.admins_of(p.city_id)));
+    when 'promotion_changed' then
+      return exists (
+        select from app.promotions p
+        where p.id = (p_data ->> 'promotion')::uuid and p.status = 'active' and p.state in ('approved', 'active')
           and p_user = any(app.admins_of(p.city_id)));
     when 'promotion_approved', 'promotion_rejected' then
       return exists (
@@ -37735,7 +37855,9 @@ create function app.end_offers_of_member() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.role_assignments r set status = 'archived', archived_with = null
-  where r.user_id = new.user_id and r.scope_id = new.community_id and r.state <> 'accepted'
+  where r.user_id = new.user_id and r.state <> 'accepted'
+    and (r.scope_id = new.community_id or exists (
+      select from app.venues v where v.id = r.scope_id and v.owner_type = 'community' and v.owner_id = new.community_id))
     and (r.status <> 'archived' or r.archived_with is not null);
   return null;
 end
@@ -42911,6 +43033,9 @@ create trigger quotes_in_time_changed before update on app.quotes
     or new.state in ('sent', 'accepted') and new.state <> old.state))
   execute function app.quote_in_time();
 
+create trigger media_suspended_before before insert on app.media
+  for each row execute function app.keep_pictures_suspended();
+
 create trigger events_reschedule
   after update of starts_at, ends_at, timezone, state, status on app.events
   for each row when (
@@ -45998,6 +46123,12 @@ create policy reviews_select on app.reviews for select to culturepass_app
         (
           reviews.reviewer_id = sec.uid()
           and (
+            (reviews.entity_type = 'organization' and sec.seen_organization_not_admin(reviews.entity_id))
+            or (reviews.entity_type = 'business' and sec.seen_business_not_admin(reviews.entity_id))
+            or (reviews.entity_type = 'venue' and sec.seen_venue_not_admin(reviews.entity_id))
+            or (reviews.entity_type = 'community' and sec.seen_community_not_admin(reviews.entity_id))
+          )
+          and (
             (
               reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null
             )
@@ -46019,6 +46150,18 @@ create policy reviews_select on app.reviews for select to culturepass_app
             or (reviews.entity_type = 'community' and sec.seen_community_moderates(reviews.entity_id))
           )
           and (reviews.reviewer_id = sec.uid()) is not true
+        )
+        or (
+          sec.action() = 'restore'
+          and reviews.reviewer_id = sec.uid()
+          and (
+            (
+              reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null
+            )
+            or (reviews.entity_type = 'business' and sec.seen_business(reviews.entity_id) is not null)
+            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
+            or (reviews.entity_type = 'community' and sec.seen_community(reviews.entity_id) is not null)
+          )
         )
       )
     )
@@ -46050,6 +46193,14 @@ create policy reviews_update on app.reviews for update to culturepass_app
         and (
           (
             reviews.reviewer_id = sec.uid()
+            and (
+              (
+                reviews.entity_type = 'organization' and sec.seen_organization_not_admin(reviews.entity_id)
+              )
+              or (reviews.entity_type = 'business' and sec.seen_business_not_admin(reviews.entity_id))
+              or (reviews.entity_type = 'venue' and sec.seen_venue_not_admin(reviews.entity_id))
+              or (reviews.entity_type = 'community' and sec.seen_community_not_admin(reviews.entity_id))
+            )
             and (
               (
                 reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null
@@ -46098,6 +46249,12 @@ create policy reviews_update on app.reviews for update to culturepass_app
     case sec.action()
       when 'update' then (
           reviews.reviewer_id = sec.uid()
+          and (
+            (reviews.entity_type = 'organization' and sec.seen_organization_not_admin(reviews.entity_id))
+            or (reviews.entity_type = 'business' and sec.seen_business_not_admin(reviews.entity_id))
+            or (reviews.entity_type = 'venue' and sec.seen_venue_not_admin(reviews.entity_id))
+            or (reviews.entity_type = 'community' and sec.seen_community_not_admin(reviews.entity_id))
+          )
           and (
             (
               reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null

@@ -229,6 +229,16 @@ pub static MESSAGES: &[Message] = &[
             Wording { locale: "de", title: &[Piece::Value("target"), Piece::Text(" wird hervorgehoben")], text: &[Piece::Text("Die Stadt hat es bestätigt. "), Piece::Value("target"), Piece::Text(" wird ab "), Piece::Value("starts"), Piece::Text(" gezeigt.")], push: &[], email: &[] },
         ],
     },
+    // To those who decide for the city, when what they have approved says something else.
+    Message {
+        name: "promotion_changed",
+        ty: "promotion",
+        values: &[("target", ValueType::Text), ("city", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Value("target"), Piece::Text(" was changed after its approval")], text: &[Piece::Value("target"), Piece::Text(" has a featured place in "), Piece::Value("city"), Piece::Text(", and its title or description was changed. Look at it, and end it unless it still belongs there.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("target"), Piece::Text(" wurde nach der Zusage geändert")], text: &[Piece::Value("target"), Piece::Text(" hat einen hervorgehobenen Platz in "), Piece::Value("city"), Piece::Text("; der Titel oder die Beschreibung wurde geändert. Sieh nach und beende ihn, wenn er dort nicht mehr hingehört.")], push: &[], email: &[] },
+        ],
+    },
     // To the same, when the city says no.
     Message {
         name: "promotion_rejected",

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "14e55b14d7bb8cb89a63ef8a3b911021a21356fd57eb8afd4a415276c19aec54f2958a3d2638c81d49a8f740eb4dea4e",
+        checksum: "443dc57f71d91a98729f645cd23c4d86421876e42fc9d397ea31ddeed78e8eb67c675a7346ad2e0bddcb7ba1659c2338",
     },
 ];

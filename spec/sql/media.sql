@@ -49,3 +49,33 @@ $$;
 alter function app.pictures_below(uuid) owner to <app>_owner;
 revoke execute on function app.pictures_below(uuid) from public;
 grant execute on function app.pictures_below(uuid) to <app>_job;
+
+-- Whether the same file is suspended as a picture of the same target, also if it was archived since.
+create function app.picture_is_suspended(p_type text, p_entity uuid, p_hash text) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from app.media m
+    where m.entity_id = p_entity and m.entity_type = p_type and m.content_hash = p_hash
+      and (m.status = 'suspended' or m.archived_from = 'suspended')
+  );
+end
+$$;
+alter function app.picture_is_suspended(text, uuid, text) owner to <app>_counter;
+revoke execute on function app.picture_is_suspended(text, uuid, text) from public;
+grant execute on function app.picture_is_suspended(text, uuid, text) to <app>_job;
+
+create function app.keep_pictures_suspended() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if app.picture_is_suspended(new.entity_type, new.entity_id, new.content_hash) then
+    raise exception 'the same picture is suspended here' using errcode = '23514', constraint = 'media_suspended_before';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_pictures_suspended() owner to <app>_owner;
+revoke execute on function app.keep_pictures_suspended() from public;
+
+create trigger media_suspended_before before insert on app.media
+  for each row execute function app.keep_pictures_suspended();

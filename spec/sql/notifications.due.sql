@@ -200,6 +200,11 @@ begin
         select from app.promotions p
         where p.id = (p_data ->> 'promotion')::uuid and p.status = 'active' and p.state = 'requested'
           and p_user = any(app.admins_of(p.city_id)));
+    when 'promotion_changed' then
+      return exists (
+        select from app.promotions p
+        where p.id = (p_data ->> 'promotion')::uuid and p.status = 'active' and p.state in ('approved', 'active')
+          and p_user = any(app.admins_of(p.city_id)));
     when 'promotion_approved', 'promotion_rejected' then
       return exists (
         select from app.promotions p

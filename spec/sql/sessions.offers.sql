@@ -174,7 +174,7 @@ revoke execute on function app.ban_without_role() from public;
 create trigger community_members_without_role before update of state on app.community_members
   for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.ban_without_role();
 
--- A ban ends the offers of roles that the member has from the community, also declined ones, which can still be accepted:
+-- A ban ends the offers of roles that the member has from the community or for its venues, also declined ones, which can still be accepted:
 -- otherwise a member who is banned while an offer is open could become an administrator. Offers that are made after
 -- the ban are meant. An offer that is being accepted at the same time is waited for, and stays if it was. The end of a
 -- membership does the same, unless it is archived along with the community or the account and comes back with them.
@@ -182,7 +182,9 @@ create function app.end_offers_of_member() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.role_assignments r set status = 'archived', archived_with = null
-  where r.user_id = new.user_id and r.scope_id = new.community_id and r.state <> 'accepted'
+  where r.user_id = new.user_id and r.state <> 'accepted'
+    and (r.scope_id = new.community_id or exists (
+      select from app.venues v where v.id = r.scope_id and v.owner_type = 'community' and v.owner_id = new.community_id))
     and (r.status <> 'archived' or r.archived_with is not null);
   return null;
 end

@@ -21,6 +21,7 @@ pub mod fields;
 mod gone;
 mod grants;
 mod hidden;
+mod invited;
 mod issuer;
 mod lanes;
 mod libraries;

@@ -8,6 +8,7 @@ mod gallery;
 mod kept;
 mod moments;
 mod quotas;
+mod suspended;
 mod uploads;
 
 use crate::{

@@ -71,6 +71,7 @@ mod subscriptions;
 mod times;
 mod told;
 mod transfers;
+mod unpaid_places;
 mod waitlist;
 mod waitlist_priority;
 mod wallet;

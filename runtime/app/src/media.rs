@@ -44,6 +44,10 @@ use uuid::Uuid;
 
 pub use audit::Audit;
 
+/// Why a file is not taken again.
+const SUSPENDED: &str = "A moderator has suspended this picture here. It can be shown again only by lifting that \
+     (`POST /media/{id}/unsuspend`), not by uploading it once more.";
+
 /// File names of the sizes, smallest first.
 const PARTS: [&str; images::SIDES.len()] = ["320.jpg", "800.jpg", "1600.jpg"];
 

@@ -501,7 +501,7 @@ export type paths = {
         put?: never;
         /**
          * Sell tickets at the door
-         * @description Records a cash sale, for staff of the event: the order is paid at once. Limits per person and sales periods don't
+         * @description Records a cash sale, for administrators of the host: the order is paid at once. Limits per person and sales periods don't
          *     apply. Credits can't be used: `use_credits` is false or left out, `credits_max_cents` is left out.
          *
          *     **Offered** as `sell_at_door` in `allowed_actions` of the event.
@@ -7533,7 +7533,7 @@ export type paths = {
         get: operations["getReview"];
         /**
          * Replace a review
-         * @description **Who may**: (`mine` and the caller may read the `entity`) or `admin` of the `entity`.
+         * @description **Who may**: (`guest` and the caller may read the `entity`) or `admin` of the `entity`.
          */
         put: operations["replaceReview"];
         post?: never;
@@ -7546,7 +7546,7 @@ export type paths = {
         head?: never;
         /**
          * Update a review
-         * @description **Who may**: (`mine` and the caller may read the `entity`) or `admin` of the `entity`.
+         * @description **Who may**: (`guest` and the caller may read the `entity`) or `admin` of the `entity`.
          */
         patch: operations["updateReview"];
         trace?: never;
@@ -8914,6 +8914,8 @@ export type paths = {
         /**
          * Replace a service request
          * @description **Who may**: `organizer`.
+         *
+         *     **Also**: 409 while a quote stands.
          */
         put: operations["replaceServiceRequest"];
         post?: never;
@@ -8927,6 +8929,8 @@ export type paths = {
         /**
          * Update a service request
          * @description **Who may**: `organizer`.
+         *
+         *     **Also**: 409 while a quote stands.
          */
         patch: operations["updateServiceRequest"];
         trace?: never;
@@ -8989,6 +8993,8 @@ export type paths = {
          * @description Changes `state` from `open` to `settled`.
          *
          *     **Who may**: `organizer`.
+         *
+         *     **Also**: 409 while a quote stands.
          */
         post: operations["settleServiceRequest"];
         delete?: never;
@@ -9106,6 +9112,8 @@ export type paths = {
         /**
          * Replace a lead
          * @description **Who may**: `organizer`.
+         *
+         *     **Also**: 409 while a quote stands.
          */
         put: operations["replaceLead"];
         post?: never;
@@ -9119,6 +9127,8 @@ export type paths = {
         /**
          * Update a lead
          * @description **Who may**: `organizer`.
+         *
+         *     **Also**: 409 while a quote stands.
          */
         patch: operations["updateLead"];
         trace?: never;
@@ -9225,6 +9235,8 @@ export type paths = {
          * @description Changes `state` from `new` or `viewed` to `won`. 409 unless `state` of `service_request` is `open`.
          *
          *     **Who may**: `organizer`.
+         *
+         *     **Also**: 409 if a quote was sent: accept it.
          */
         post: operations["winLead"];
         delete?: never;
@@ -9398,7 +9410,7 @@ export type paths = {
          *
          *     **Who may**: `provider`.
          *
-         *     **Also**: 409 if the business or the host that asks is suspended or was rejected, or if the request is closed, settled or over (`needed_at`).
+         *     **Also**: 409 if the business or the host that asks is suspended or was rejected, if the request is closed, settled or over (`needed_at`), or if the platform charges its fee in other currencies.
          */
         post: operations["sendQuote"];
         delete?: never;
@@ -10337,13 +10349,13 @@ export type paths = {
         get?: never;
         /**
          * Like this event
-         * @description Same as creating a like with `POST`, but it may be repeated: if the like exists, nothing changes.
+         * @description Like `POST`, and may be repeated: a like that exists stays.
          */
         put: operations["likeEvent"];
         post?: never;
         /**
          * Unlike this event
-         * @description Ends the caller's own like. It may be repeated: if there is none, nothing changes.
+         * @description Ends the caller's own like, if there is one.
          */
         delete: operations["unlikeEvent"];
         options?: never;
@@ -10361,13 +10373,13 @@ export type paths = {
         get?: never;
         /**
          * Follow this user
-         * @description Same as creating a follow with `POST`, but it may be repeated: if the follow exists, nothing changes.
+         * @description Like `POST`, and may be repeated: a follow that exists stays.
          */
         put: operations["followUser"];
         post?: never;
         /**
          * Unfollow this user
-         * @description Ends the caller's own follow. It may be repeated: if there is none, nothing changes.
+         * @description Ends the caller's own follow, if there is one.
          */
         delete: operations["unfollowUser"];
         options?: never;
@@ -10385,13 +10397,13 @@ export type paths = {
         get?: never;
         /**
          * Follow this community
-         * @description Same as creating a follow with `POST`, but it may be repeated: if the follow exists, nothing changes.
+         * @description Like `POST`, and may be repeated: a follow that exists stays.
          */
         put: operations["followCommunity"];
         post?: never;
         /**
          * Unfollow this community
-         * @description Ends the caller's own follow. It may be repeated: if there is none, nothing changes.
+         * @description Ends the caller's own follow, if there is one.
          */
         delete: operations["unfollowCommunity"];
         options?: never;
@@ -10409,13 +10421,13 @@ export type paths = {
         get?: never;
         /**
          * Follow this organization
-         * @description Same as creating a follow with `POST`, but it may be repeated: if the follow exists, nothing changes.
+         * @description Like `POST`, and may be repeated: a follow that exists stays.
          */
         put: operations["followOrganization"];
         post?: never;
         /**
          * Unfollow this organization
-         * @description Ends the caller's own follow. It may be repeated: if there is none, nothing changes.
+         * @description Ends the caller's own follow, if there is one.
          */
         delete: operations["unfollowOrganization"];
         options?: never;
@@ -10433,13 +10445,13 @@ export type paths = {
         get?: never;
         /**
          * Follow this business
-         * @description Same as creating a follow with `POST`, but it may be repeated: if the follow exists, nothing changes.
+         * @description Like `POST`, and may be repeated: a follow that exists stays.
          */
         put: operations["followBusiness"];
         post?: never;
         /**
          * Unfollow this business
-         * @description Ends the caller's own follow. It may be repeated: if there is none, nothing changes.
+         * @description Ends the caller's own follow, if there is one.
          */
         delete: operations["unfollowBusiness"];
         options?: never;
@@ -10457,13 +10469,13 @@ export type paths = {
         get?: never;
         /**
          * Follow this venue
-         * @description Same as creating a follow with `POST`, but it may be repeated: if the follow exists, nothing changes.
+         * @description Like `POST`, and may be repeated: a follow that exists stays.
          */
         put: operations["followVenue"];
         post?: never;
         /**
          * Unfollow this venue
-         * @description Ends the caller's own follow. It may be repeated: if there is none, nothing changes.
+         * @description Ends the caller's own follow, if there is one.
          */
         delete: operations["unfollowVenue"];
         options?: never;
@@ -10481,13 +10493,13 @@ export type paths = {
         get?: never;
         /**
          * Follow this institution
-         * @description Same as creating a follow with `POST`, but it may be repeated: if the follow exists, nothing changes.
+         * @description Like `POST`, and may be repeated: a follow that exists stays.
          */
         put: operations["followInstitution"];
         post?: never;
         /**
          * Unfollow this institution
-         * @description Ends the caller's own follow. It may be repeated: if there is none, nothing changes.
+         * @description Ends the caller's own follow, if there is one.
          */
         delete: operations["unfollowInstitution"];
         options?: never;
@@ -10504,7 +10516,7 @@ export type paths = {
         };
         /**
          * List the top-rated organizations of a city
-         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that one review of five stars does not outweigh many with 4.7.
+         * @description Sorts by a weighted average: ten reviews with the city's average are added to each, so that one review of five stars does not outweigh many.
          */
         get: operations["listTopRatedOrganizations"];
         put?: never;
@@ -10544,7 +10556,7 @@ export type paths = {
         };
         /**
          * List the top-rated businesses of a city
-         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that one review of five stars does not outweigh many with 4.7.
+         * @description Sorts by a weighted average: ten reviews with the city's average are added to each, so that one review of five stars does not outweigh many.
          */
         get: operations["listTopRatedBusinesses"];
         put?: never;
@@ -10584,7 +10596,7 @@ export type paths = {
         };
         /**
          * List the top-rated venues of a city
-         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that one review of five stars does not outweigh many with 4.7.
+         * @description Sorts by a weighted average: ten reviews with the city's average are added to each, so that one review of five stars does not outweigh many.
          */
         get: operations["listTopRatedVenues"];
         put?: never;
@@ -10624,7 +10636,7 @@ export type paths = {
         };
         /**
          * List the top-rated communities of a city
-         * @description Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, so that one review of five stars does not outweigh many with 4.7.
+         * @description Sorts by a weighted average: ten reviews with the city's average are added to each, so that one review of five stars does not outweigh many.
          */
         get: operations["listTopRatedCommunities"];
         put?: never;
@@ -10684,7 +10696,7 @@ export type paths = {
         };
         /**
          * Get the events of this organization as a calendar
-         * @description Returns up to 500 events for calendar programs (iCalendar): upcoming ones first, then those that ended within the last 30 days.
+         * @description Up to 500 events for calendar programs (iCalendar): upcoming ones first, then those of the last 30 days.
          */
         get: operations["getOrganizationCalendar"];
         put?: never;
@@ -10704,7 +10716,7 @@ export type paths = {
         };
         /**
          * Get the events of this community as a calendar
-         * @description Returns up to 500 events for calendar programs (iCalendar): upcoming ones first, then those that ended within the last 30 days.
+         * @description Up to 500 events for calendar programs (iCalendar): upcoming ones first, then those of the last 30 days.
          */
         get: operations["getCommunityCalendar"];
         put?: never;
@@ -10724,7 +10736,7 @@ export type paths = {
         };
         /**
          * Get the events of this business as a calendar
-         * @description Returns up to 500 events for calendar programs (iCalendar): upcoming ones first, then those that ended within the last 30 days.
+         * @description Up to 500 events for calendar programs (iCalendar): upcoming ones first, then those of the last 30 days.
          */
         get: operations["getBusinessCalendar"];
         put?: never;
@@ -10744,7 +10756,7 @@ export type paths = {
         };
         /**
          * Get the events of this institution as a calendar
-         * @description Returns up to 500 events for calendar programs (iCalendar): upcoming ones first, then those that ended within the last 30 days.
+         * @description Up to 500 events for calendar programs (iCalendar): upcoming ones first, then those of the last 30 days.
          */
         get: operations["getInstitutionCalendar"];
         put?: never;
@@ -10764,7 +10776,7 @@ export type paths = {
         };
         /**
          * Get the events of this venue as a calendar
-         * @description Returns up to 500 events for calendar programs (iCalendar): upcoming ones first, then those that ended within the last 30 days.
+         * @description Up to 500 events for calendar programs (iCalendar): upcoming ones first, then those of the last 30 days.
          */
         get: operations["getVenueCalendar"];
         put?: never;
@@ -10784,7 +10796,7 @@ export type paths = {
         };
         /**
          * Get the events of this city as a calendar
-         * @description Returns up to 500 events for calendar programs (iCalendar): upcoming ones first, then those that ended within the last 30 days.
+         * @description Up to 500 events for calendar programs (iCalendar): upcoming ones first, then those of the last 30 days.
          */
         get: operations["getCityCalendar"];
         put?: never;
@@ -13813,7 +13825,7 @@ export type components = {
         OrderItemList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedOrderItem"][];
         };
-        /** @description A ticket that admits its holder to one event. Only the holder can see the signed code. */
+        /** @description A ticket that admits its holder to one event. Only the holder can see the signed code; of a ticket sold at the door, those who run the event. */
         Ticket: {
             /** @constant */
             object?: "ticket";
@@ -13823,7 +13835,7 @@ export type components = {
             /** @description Reason why a ticket is void without a refund; otherwise null. */
             void_reason: components["schemas"]["TicketVoidReason"] | null;
             /**
-             * @description Signed code, shown as a QR code. Unique among tickets. Present only if `holder_only`.
+             * @description Signed code, shown as a QR code. Unique among tickets. Present only if `bearer`.
              * @example EXAMPLE1xxxxxxxxxxxx
              */
             code?: string;
@@ -13851,14 +13863,14 @@ export type components = {
             event_id: string;
             /**
              * Format: uuid
-             * @description Id of a user.
+             * @description Null if it was sold at the door. Id of a user.
              */
-            holder_id: string;
+            holder_id: string | null;
             /**
              * Format: uuid
              * @description Id of a user.
              */
-            buyer_id: string;
+            buyer_id: string | null;
             /**
              * Format: uuid
              * @description Refund of the ticket; null if not refunded.
@@ -14601,10 +14613,10 @@ export type components = {
         CreateReview: {
             /**
              * Format: int32
-             * @description May be sent only if `mine`.
+             * @description May be sent only if `guest`.
              */
             rating: number;
-            /** @description May be sent only if `mine`. */
+            /** @description May be sent only if `guest`. */
             comment?: string | null;
             /** @description Reply by the administrators of the target. May be sent only if `admin` of the `entity`. */
             reply?: string | null;
@@ -14623,10 +14635,10 @@ export type components = {
         ReplaceReview: {
             /**
              * Format: int32
-             * @description May be sent only if `mine`. Keeps its value if left out.
+             * @description May be sent only if `guest`. Keeps its value if left out.
              */
             rating?: number;
-            /** @description May be sent only if `mine`. Keeps its value if left out. */
+            /** @description May be sent only if `guest`. Keeps its value if left out. */
             comment?: string | null;
             /** @description May be sent only if `admin` of the `entity`. Keeps its value if left out. */
             reply?: string | null;
@@ -14639,10 +14651,10 @@ export type components = {
         PatchReview: {
             /**
              * Format: int32
-             * @description May be sent only if `mine`.
+             * @description May be sent only if `guest`.
              */
             rating?: number;
-            /** @description May be sent only if `mine`. */
+            /** @description May be sent only if `guest`. */
             comment?: string | null;
             /** @description May be sent only if `admin` of the `entity`. */
             reply?: string | null;
@@ -17246,8 +17258,11 @@ export type components = {
             ticket_type: string;
             /** @description State of the ticket: `valid`, `checked_in`, `refunded`, `transferred` or `void` */
             state: string;
-            /** Format: uuid */
-            holder_id: string;
+            /**
+             * Format: uuid
+             * @description Null for a ticket that was sold at the door.
+             */
+            holder_id: string | null;
             /** @description Null if the holder's profile is private. */
             handle: string | null;
             display_name: string | null;
@@ -21055,6 +21070,7 @@ export type components = {
         holder_id: string;
         "holder_id.ne": string;
         "holder_id.in": components["schemas"]["IdList"];
+        "holder_id.null": boolean;
         "Ticket.expand": components["schemas"]["TicketExpand"][];
         "TicketTransfer.state": components["schemas"]["TicketTransferState"];
         "TicketTransfer.state.ne": components["schemas"]["TicketTransferState"];
@@ -22395,6 +22411,7 @@ export type ParameterTicketStateIn = components['parameters']['Ticket.state.in']
 export type ParameterHolderId = components['parameters']['holder_id'];
 export type ParameterHolderIdNe = components['parameters']['holder_id.ne'];
 export type ParameterHolderIdIn = components['parameters']['holder_id.in'];
+export type ParameterHolderIdNull = components['parameters']['holder_id.null'];
 export type ParameterTicketExpand = components['parameters']['Ticket.expand'];
 export type ParameterTicketTransferState = components['parameters']['TicketTransfer.state'];
 export type ParameterTicketTransferStateNe = components['parameters']['TicketTransfer.state.ne'];
@@ -23022,7 +23039,7 @@ export interface operations {
             200: components["responses"]["HostDashboardAnswer"];
             /** @description The host does not exist, or the caller may not see it */
             404: components["responses"]["404"];
-            /** @description The period is invalid or too long */
+            /** @description The period is invalid */
             422: components["responses"]["422"];
             default: components["responses"]["default"];
         };
@@ -23239,7 +23256,7 @@ export interface operations {
             };
             /** @description The city does not exist, or the caller may not see it */
             404: components["responses"]["404"];
-            /** @description The period is invalid or too long */
+            /** @description The period is invalid */
             422: components["responses"]["422"];
             default: components["responses"]["default"];
         };
@@ -23321,7 +23338,7 @@ export interface operations {
             200: components["responses"]["HostDashboardAnswer"];
             /** @description The host does not exist, or the caller may not see it */
             404: components["responses"]["404"];
-            /** @description The period is invalid or too long */
+            /** @description The period is invalid */
             422: components["responses"]["422"];
             default: components["responses"]["default"];
         };
@@ -23352,7 +23369,7 @@ export interface operations {
                     "application/json": components["schemas"]["PlacedOrder"];
                 };
             };
-            /** @description The caller does not run the event */
+            /** @description The caller does not administer the host */
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             /** @description Sold out, promo code refused, event not published, or the same request is being worked on */
@@ -23579,7 +23596,7 @@ export interface operations {
             };
             /** @description The event does not exist, or the caller may not see it */
             404: components["responses"]["404"];
-            /** @description The period is invalid or too long */
+            /** @description The period is invalid */
             422: components["responses"]["422"];
             default: components["responses"]["default"];
         };
@@ -23774,7 +23791,7 @@ export interface operations {
             200: components["responses"]["HostDashboardAnswer"];
             /** @description The host does not exist, or the caller may not see it */
             404: components["responses"]["404"];
-            /** @description The period is invalid or too long */
+            /** @description The period is invalid */
             422: components["responses"]["422"];
             default: components["responses"]["default"];
         };
@@ -23890,7 +23907,7 @@ export interface operations {
                     "application/json": components["schemas"]["Calendar"];
                 };
             };
-            /** @description The period is invalid or too long */
+            /** @description The period is invalid */
             422: components["responses"]["422"];
             default: components["responses"]["default"];
         };
@@ -24769,7 +24786,7 @@ export interface operations {
             200: components["responses"]["HostDashboardAnswer"];
             /** @description The host does not exist, or the caller may not see it */
             404: components["responses"]["404"];
-            /** @description The period is invalid or too long */
+            /** @description The period is invalid */
             422: components["responses"]["422"];
             default: components["responses"]["default"];
         };
@@ -24935,7 +24952,7 @@ export interface operations {
                     "application/json": components["schemas"]["PlatformDashboard"];
                 };
             };
-            /** @description The period is invalid or too long */
+            /** @description The period is invalid */
             422: components["responses"]["422"];
             default: components["responses"]["default"];
         };
@@ -32877,6 +32894,7 @@ export interface operations {
                 holder_id?: components["parameters"]["holder_id"];
                 "holder_id.ne"?: components["parameters"]["holder_id.ne"];
                 "holder_id.in"?: components["parameters"]["holder_id.in"];
+                "holder_id.null"?: components["parameters"]["holder_id.null"];
                 sort?: components["parameters"]["SortById"];
                 limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
@@ -33473,6 +33491,7 @@ export interface operations {
                 holder_id?: components["parameters"]["holder_id"];
                 "holder_id.ne"?: components["parameters"]["holder_id.ne"];
                 "holder_id.in"?: components["parameters"]["holder_id.in"];
+                "holder_id.null"?: components["parameters"]["holder_id.null"];
                 sort?: components["parameters"]["SortById"];
                 limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
@@ -33898,6 +33917,7 @@ export interface operations {
                 holder_id?: components["parameters"]["holder_id"];
                 "holder_id.ne"?: components["parameters"]["holder_id.ne"];
                 "holder_id.in"?: components["parameters"]["holder_id.in"];
+                "holder_id.null"?: components["parameters"]["holder_id.null"];
                 sort?: components["parameters"]["SortById"];
                 limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
@@ -34042,6 +34062,7 @@ export interface operations {
                 holder_id?: components["parameters"]["holder_id"];
                 "holder_id.ne"?: components["parameters"]["holder_id.ne"];
                 "holder_id.in"?: components["parameters"]["holder_id.in"];
+                "holder_id.null"?: components["parameters"]["holder_id.null"];
                 sort?: components["parameters"]["SortById"];
                 limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
@@ -34283,6 +34304,7 @@ export interface operations {
                 holder_id?: components["parameters"]["holder_id"];
                 "holder_id.ne"?: components["parameters"]["holder_id.ne"];
                 "holder_id.in"?: components["parameters"]["holder_id.in"];
+                "holder_id.null"?: components["parameters"]["holder_id.null"];
                 sort?: components["parameters"]["SortById"];
                 limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];

@@ -18,6 +18,12 @@ async fn abuse_43_a_ban_ends_offers_of_roles() {
     let joined = binh.client.post("/community-members", body).await;
     let membership = format!("/community-members/{}", joined.expect(201).id());
     let offer = json!({"role": "orgAdmin", "user_id": binh.id, "scope_type": "community", "scope_id": community});
+    // Also those for the community's venues.
+    let body = json!({"name": "Choir hall", "address": "1 Lane", "location": {"lat": -37.8, "lng": 144.9}, "city_id": city,
+        "owner_type": "community", "owner_id": community});
+    let venue = ada.client.post("/venues", body).await.expect(201).id();
+    let of_venue =
+        json!({"role": "orgAdmin", "user_id": binh.id, "scope_type": "venue", "scope_id": venue});
     for (declined, guarded) in [(false, true), (true, true), (false, false)] {
         if !guarded {
             sqlx::raw_sql(
@@ -31,6 +37,8 @@ async fn abuse_43_a_ban_ends_offers_of_roles() {
         binh.client.act(&path).await.expect(200);
         let offered = ada.client.post("/role-assignments", offer.clone()).await;
         let role = format!("/role-assignments/{}", offered.expect(201).id());
+        let offered = ada.client.post("/role-assignments", of_venue.clone()).await;
+        let at_venue = format!("/role-assignments/{}", offered.expect(201).id());
         if declined {
             let path = format!("{role}/decline");
             binh.client.act(&path).await.expect(200);
@@ -38,8 +46,10 @@ async fn abuse_43_a_ban_ends_offers_of_roles() {
         let path = format!("{membership}/ban");
         let banned = ada.client.post(&path, json!({"reason": "loud"})).await;
         banned.expect(200);
-        let accepted = binh.client.act(&format!("{role}/accept")).await;
-        accepted.expect(if guarded { 404 } else { 200 });
+        for role in [&role, &at_venue] {
+            let accepted = binh.client.act(&format!("{role}/accept")).await;
+            accepted.expect(if guarded { 404 } else { 200 });
+        }
         let path = format!("{membership}/unban");
         ada.client.act(&path).await.expect(200);
     }

@@ -112,6 +112,26 @@ async fn reviews_end_with_their_grounds() {
         after.text
     );
 
+    // Whoever runs the place by now does not say how good it is. The control: before, its author changes the review.
+    let house = organization(&server, &ada, "A house of friends").await;
+    let cora = server.member("cora").await;
+    let body = json!({"entity_type": "organization", "entity_id": house, "rating": 3});
+    let praise = cora.client.post("/reviews", body).await.expect(201).id();
+    let praise = format!("/reviews/{praise}");
+    let best = json!({"rating": 5});
+    cora.client
+        .patch(&praise, "*", json!({"rating": 4}))
+        .await
+        .expect(200);
+    let scope = house.to_string().parse().expect("an id");
+    server
+        .grant(&cora, "orgAdmin", Some(("organization", scope)))
+        .await;
+    let refused = cora.client.patch(&praise, "*", best).await.expect(403);
+    assert_eq!(refused.pointers(), ["/rating"]);
+    let answer = json!({"reply": "Thanks"});
+    ada.client.patch(&praise, "*", answer).await.expect(200);
+
     // A platform administrator does not decide about a review of theirs.
     let host = organization(&server, &ada, "A house").await;
     let body = json!({"entity_type": "organization", "entity_id": host, "rating": 1});

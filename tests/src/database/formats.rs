@@ -19,7 +19,7 @@ async fn formats_take_what_is_right_and_nothing_else() {
                 "https://example.org",
                 "http://example.org:80/a?b=c#d",
                 "https://xn--mnchen-3ya.example/%C3%A4",
-                "https://my_firm.example.org/(a)/b;c=[d]?e=%zz#f!",
+                "https://my_firm.example.org/(a)/b;c=%5Bd%5D?e=%25zz#f!",
                 "https://10.0.0.1:8443/",
                 "https://[2001:db8::1]/",
             ],

@@ -127,6 +127,10 @@ const CASES: &[Case] = &[
         event: Some(("tickets.paid", "unpaid order")),
         about: &["unpaid order", "friend"],
         prepare: "insert into app.referrals (referrer_id, referee_id, created_at) values ('{friend}', '{buyer}', now() - interval '1 minute');
+            set session_replication_role = replica;
+            update app.ticket_types t set refundable_until = null from app.order_items i
+            where i.ticket_type_id = t.id and i.order_id = '{unpaid order}';
+            set session_replication_role = origin;
             update app.orders set state = 'paid', paid_at = now() where id = '{unpaid order}'",
         news: "select count(*) from app.referrals where referee_id = '{buyer}' and state = 'rewarded'",
         goes_on: &[(&["event", "organization"], &["*"], "the order is paid; a reward for one that is refunded is taken back"), (&["unpaid order"], &["expires_at past"], "it is paid")],

@@ -61,7 +61,7 @@ async fn f1_days_that_were_used_do_not_come_back_with_an_archived_booking() {
 
     market
         .sql(
-            "do $$ begin execute replace(pg_get_functiondef('app.plan_days_left(text, uuid)'::regprocedure),
+            "do $$ begin execute replace(pg_get_functiondef('app.plan_days_used(uuid)'::regprocedure),
                'where p.plan_days > 0', 'where p.status <> ''archived'' and p.plan_days > 0'); end $$",
         )
         .await;

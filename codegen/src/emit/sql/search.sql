@@ -69,8 +69,8 @@ alter function sec.split_words(text, text) owner to <app>_owner;
 
 create function sec.words(p_text text) returns tsvector
   language plpgsql immutable parallel safe as $$
--- The words of a text. `O'Brien's` is also found as `obriens` and `obrien`, `Zürich` also as `zuerich`, as it is written on
--- keyboards without umlauts, and the last character of a text in Chinese, Japanese or Korean by itself (the others begin a
+-- The words of a text. `O'Brien's` is also found as `obriens` and `obrien`, `U.S.A.` as `usa`, Persian words without the
+-- joiner between their parts, `Zürich` also as `zuerich`, as it is written on keyboards without umlauts, and the last character of a text in Chinese, Japanese or Korean by itself (the others begin a
 -- pair). These are added at the end, so that they part no phrase.
 declare
   v_text text := sec.folded(p_text);
@@ -81,6 +81,17 @@ begin
     v_words := concat_ws(' ', v_words, (
       select string_agg(concat_ws(' ', replace(m[1], '''', ''), replace(substring(m[1] from '^(.*''.*)''s$'), '''', '')), ' ')
       from regexp_matches(v_text, '([[:alnum:]]+(?:''[[:alnum:]]+)+)', 'g') m
+    ));
+  end if;
+  if v_text ~ '\m[a-z]\.[a-z]\M' then
+    v_words := concat_ws(' ', v_words, (
+      select string_agg(replace(m[1], '.', ''), ' ') from regexp_matches(v_text, '\m([a-z](?:\.[a-z]\M)+)', 'g') m
+    ));
+  end if;
+  if strpos(p_text, E'\u200c') > 0 then
+    v_words := concat_ws(' ', v_words, (
+      select string_agg(sec.folded(replace(m[1], E'\u200c', '')), ' ')
+      from regexp_matches(p_text, E'([[:alnum:]]+(?:\u200c[[:alnum:]]+)+)', 'g') m
     ));
   end if;
   if octet_length(p_text) > char_length(p_text) and normalize(p_text, nfc) ~* '[äöüåø]' then
@@ -106,13 +117,18 @@ create function sec.searched_words(p_text text, p_half boolean) returns tsquery
 -- The query for the text that a caller typed; null without a letter or digit. `p_half`: the last word may be
 -- incomplete, unless it is excluded.
 -- Words that are written together (`ac/dc`) are found or excluded as a phrase: they are separated by commas, which end
--- a word for the parser, but not an operand. After an `OR` at the end the next word is still being typed.
+-- a word for the parser, but not an operand. Apostrophes within a word and dots between single letters are left out, as
+-- the documents have such words too, but at their end: not in phrases, and not if something is excluded. After an `OR` at the end the next word is still being typed.
 declare
   v_text text := sec.folded(regexp_replace(p_text, '[[:space:]]+OR[[:space:]]*$', ''));
   v_query tsquery;
 begin
   if v_text !~ '[[:alnum:]]' then
     return null;
+  end if;
+  if v_text ~ '[''.]' and v_text !~ '"|(^|[[:space:]])-' then
+    v_text := regexp_replace(v_text, '([[:alnum:]])''(?=[[:alnum:]])', '\1', 'g');
+    v_text := regexp_replace(v_text, '(\m[a-z])\.(?=[a-z]\M)', '\1', 'g');
   end if;
   v_text := sec.split_words(translate(v_text, ',;|()''!*\', '     ,,,,'), ',');
   -- A hyphen excludes only what it directly precedes.

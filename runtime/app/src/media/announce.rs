@@ -47,6 +47,7 @@ impl Media {
                     if is_repeated && let Some(earlier) = earlier(cx, member, checked).await? {
                         return Ok(earlier);
                     }
+                    refuse_suspended(cx, checked).await?;
                     self.have_room(cx, member, body.bytes).await?;
                     let id = note(cx, member, checked, expires_at).await?;
                     Ok((id, expires_at))
@@ -144,6 +145,22 @@ async fn earlier(
         .bind(checked.kind.content_type())
         .bind(body.bytes);
     Ok(found.fetch_optional(cx.conn()).await?)
+}
+
+/// Refuses the file of a picture of the same target that a moderator has suspended. A trigger does the same when the
+/// upload is completed.
+async fn refuse_suspended(cx: &mut Cx, checked: &Checked) -> Result<()> {
+    let body = &checked.body;
+    let is_suspended: bool = sqlx::query_scalar("select app.picture_is_suspended($1, $2, $3)")
+        .bind(body.entity_type.as_str())
+        .bind(body.entity_id)
+        .bind(hex::encode(checked.sha256))
+        .fetch_one(cx.conn())
+        .await?;
+    match is_suspended {
+        true => Err(Error::new(&kernel::problems::STATE).detail(super::SUSPENDED)),
+        false => Ok(()),
+    }
 }
 
 async fn note(

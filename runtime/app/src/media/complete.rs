@@ -8,7 +8,7 @@ use crate::{module::Module, problems};
 use chrono::{DateTime, Utc};
 use generated::media::MediaEntityType;
 use images::{Kind, Prepared, Refused};
-use kernel::{Cx, Error, Member, Result, input::Choice, jobs};
+use kernel::{Cx, Error, Member, Result, error::violated, input::Choice, jobs};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::{Row, postgres::PgRow};
@@ -195,6 +195,10 @@ impl Shown {
         .map_err(|error| match is_reference(&error) {
             // What the picture belongs to has been archived since it was looked at, which the next attempt finds.
             true => Error::from(error).run_again(),
+            // A copy of it was suspended after this one was announced.
+            false if violated(&error) == Some("media_suspended_before") => {
+                Error::new(&kernel::problems::STATE).detail(super::SUSPENDED)
+            }
             false => error.into(),
         })?;
         settle(cx, upload.id, "complete", Some(media)).await?;

@@ -54,7 +54,7 @@ pub async fn feature(cx: &mut Cx, event: Uuid) -> Result<()> {
 /// shown, or take days of a plan that the business has left.
 async fn late(cx: &mut Cx) -> Result<usize> {
     let found: Vec<(Uuid, String)> = sqlx::query_as(
-        "select p.id, case when p.state = 'requested' and (p.paid_at is not null or p.amount_cents = 0) then 'rejected'
+        "select p.id, case when p.state = 'requested' and (p.paid_at is not null or p.amount_cents = 0) and p.starts_at <= now() then 'rejected'
                            else 'cancelled' end
          from app.promotions p
          where p.status <> 'archived'

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6322349d5f925bf441a3ba49056baca92d6515d8db0250b315b96086045e982343a8d7c45a46f04e4275cb9accaad0d7",
+        checksum: "69f83181b5b261c690b7624ae1626f0048d96b919b0e5082cc1d7b9adf6da31936461f5aa90f93e2b497bfcbd4a5d5f4",
     },
 ];

@@ -198,6 +198,13 @@ const ENDS: &[(&str, &[&str])] = &[
         &["update app.role_assignments set status = 'archived' where user_id = :member"],
     ),
     (
+        "promotion_changed",
+        &[
+            "update app.promotions set state = 'ended' where id = :promotion",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
+        ],
+    ),
+    (
         "promotion_rejected",
         &["update app.role_assignments set status = 'archived' where user_id = :member"],
     ),

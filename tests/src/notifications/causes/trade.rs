@@ -23,6 +23,7 @@ cases! {
     quote_declined: quote_declined,
     promotion_asked: featured_place_asked,
     promotion_approved: featured_place_approved,
+    promotion_changed: featured_place_changed,
     promotion_rejected: featured_place_rejected,
     proposal_made: proposed,
     proposal_accepted: proposal_accepted,
@@ -116,6 +117,10 @@ async fn quote_declined(world: &World) -> Told {
 impl World {
     /// Olga books a featured place for an event with this title.
     async fn promotion(&self, title: &str) -> String {
+        // A host has one booking at a time that is not paid.
+        self.stage
+            .run("set session_replication_role = replica; update app.promotions set paid_at = now() where paid_at is null")
+            .await;
         let event = self.another_event().await;
         self.changed(event, json!({"title": title})).await;
         let asked = self.book(event, 7).await.expect(201).id();
@@ -145,6 +150,25 @@ async fn featured_place_approved(world: &World) -> Told {
         to: world.administrators(world.host).await,
         title: "A brighter night will be featured".into(),
         says: "is shown from".into(),
+        leads_to: ("promotion", promotion),
+    }
+}
+
+async fn featured_place_changed(world: &World) -> Told {
+    let promotion = world.promotion("A plain night").await;
+    world.pay(&promotion, "4242424242424242").await;
+    let approved = world.decide(&promotion, "approve", None).await;
+    approved.expect(200);
+    let path = format!("/promotions/{promotion}");
+    let shown = world.stage.olga.client.get(&path).await.expect(200).json;
+    let event = shown["target_id"].as_str().expect("an event");
+    let event = event.parse().expect("an id");
+    world.changed(event, json!({"title": "A loud night"})).await;
+    Told {
+        by: world.stage.olga.id,
+        to: world.administrators(world.city).await,
+        title: "A loud night was changed after its approval".into(),
+        says: "Melbourne".into(),
         leads_to: ("promotion", promotion),
     }
 }

@@ -72,6 +72,26 @@ pub(super) const CAUSES: &[Cause] = &[
               where p.id = $1 and p.state in ('approved', 'active') and p.status = 'active'",
     },
     Cause {
+        // What is shown was approved as it was then. At most once an hour.
+        event: "event.update",
+        changed: &["title", "description"],
+        message: "promotion_changed",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('target', e.title, 'city', c.name) as values,
+                jsonb_build_object('promotion', p.id, 'city', c.id) as data,
+                e.id as event_id, p.ends_at as expires_at,
+                'promotion_changed:' || p.id || ':' || extract(epoch from date_trunc('hour', now()))::int8 as key,
+                app.admins_of(c.id) as members
+              from app.events e
+              join lateral (
+                select x.* from app.promotions x
+                where x.target_type = 'event' and x.target_id = e.id and x.state in ('approved', 'active') and x.status = 'active'
+                order by x.starts_at, x.id limit 1
+              ) p on true
+              join app.cities c on c.id = p.city_id
+              where e.id = $1 and e.status = 'active'",
+    },
+    Cause {
         event: "promotion.reject",
         changed: &[],
         message: "promotion_rejected",
