@@ -24141,12 +24141,6 @@ begin
         (
           t.reviewer_id = sec.uid()
           and (
-            (t.entity_type = 'organization' and sec.seen_organization_not_admin(t.entity_id))
-            or (t.entity_type = 'business' and sec.seen_business_not_admin(t.entity_id))
-            or (t.entity_type = 'venue' and sec.seen_venue_not_admin(t.entity_id))
-            or (t.entity_type = 'community' and sec.seen_community_not_admin(t.entity_id))
-          )
-          and (
             (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
             or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
             or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
@@ -24210,12 +24204,6 @@ begin
           (
             t.reviewer_id = sec.uid()
             and (
-              (t.entity_type = 'organization' and sec.seen_organization_not_admin(t.entity_id))
-              or (t.entity_type = 'business' and sec.seen_business_not_admin(t.entity_id))
-              or (t.entity_type = 'venue' and sec.seen_venue_not_admin(t.entity_id))
-              or (t.entity_type = 'community' and sec.seen_community_not_admin(t.entity_id))
-            )
-            and (
               (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
               or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
               or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
@@ -24235,16 +24223,6 @@ begin
               or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
             )
             and (t.reviewer_id = sec.uid()) is not true
-          )
-          or (
-            sec.action() = 'restore'
-            and t.reviewer_id = sec.uid()
-            and (
-              (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
-              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
-              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
-              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
-            )
           )
         )
       )
@@ -24304,12 +24282,6 @@ begin
           (
             t.reviewer_id = sec.uid()
             and (
-              (t.entity_type = 'organization' and sec.seen_organization_not_admin(t.entity_id))
-              or (t.entity_type = 'business' and sec.seen_business_not_admin(t.entity_id))
-              or (t.entity_type = 'venue' and sec.seen_venue_not_admin(t.entity_id))
-              or (t.entity_type = 'community' and sec.seen_community_not_admin(t.entity_id))
-            )
-            and (
               (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
               or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
               or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
@@ -24329,16 +24301,6 @@ begin
               or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
             )
             and (t.reviewer_id = sec.uid()) is not true
-          )
-          or (
-            sec.action() = 'restore'
-            and t.reviewer_id = sec.uid()
-            and (
-              (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
-              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
-              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
-              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
-            )
           )
         )
       )
@@ -37256,7 +37218,8 @@ grant execute on function app.plan_days_used(uuid) to culturepass_job;
 create function app.plan_days_left(p_target_type text, p_target uuid) returns int
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  v_business uuid := app.business_of_place(p_target_type, p_target);
+  -- Another host than a business has no subscription.
+  v_business uuid := app.payer_of_place(p_target_type, p_target);
   v_days int;
 begin
   select l.featured_days into v_days
@@ -37272,26 +37235,13 @@ $$;
 alter function app.plan_days_left(text, uuid) owner to culturepass_counter;
 revoke execute on function app.plan_days_left(text, uuid) from public;
 
-create function app.business_of_place(p_target_type text, p_target uuid) returns uuid
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return case p_target_type
-    when 'business' then p_target
-    when 'event' then (select e.host_id from app.events e where e.id = p_target and e.host_type = 'business')
-    when 'venue' then (select v.owner_id from app.venues v where v.id = p_target and v.owner_type = 'business')
-  end;
-end
-$$;
-alter function app.business_of_place(text, uuid) owner to culturepass_counter;
-revoke execute on function app.business_of_place(text, uuid) from public;
-
 create function app.is_beyond_plan(p_promotion uuid) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_business uuid;
   v_created_at timestamptz;
 begin
-  select app.business_of_place(p.target_type, p.target_id), p.created_at into v_business, v_created_at
+  select app.payer_of_place(p.target_type, p.target_id), p.created_at into v_business, v_created_at
   from app.promotions p where p.id = p_promotion and p.plan_days > 0 and p.state in ('requested', 'approved');
   return exists (
     select from app.plan_periods x
@@ -46146,12 +46096,6 @@ create policy reviews_select on app.reviews for select to culturepass_app
         (
           reviews.reviewer_id = sec.uid()
           and (
-            (reviews.entity_type = 'organization' and sec.seen_organization_not_admin(reviews.entity_id))
-            or (reviews.entity_type = 'business' and sec.seen_business_not_admin(reviews.entity_id))
-            or (reviews.entity_type = 'venue' and sec.seen_venue_not_admin(reviews.entity_id))
-            or (reviews.entity_type = 'community' and sec.seen_community_not_admin(reviews.entity_id))
-          )
-          and (
             (
               reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null
             )
@@ -46173,18 +46117,6 @@ create policy reviews_select on app.reviews for select to culturepass_app
             or (reviews.entity_type = 'community' and sec.seen_community_moderates(reviews.entity_id))
           )
           and (reviews.reviewer_id = sec.uid()) is not true
-        )
-        or (
-          sec.action() = 'restore'
-          and reviews.reviewer_id = sec.uid()
-          and (
-            (
-              reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null
-            )
-            or (reviews.entity_type = 'business' and sec.seen_business(reviews.entity_id) is not null)
-            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
-            or (reviews.entity_type = 'community' and sec.seen_community(reviews.entity_id) is not null)
-          )
         )
       )
     )
@@ -46216,14 +46148,6 @@ create policy reviews_update on app.reviews for update to culturepass_app
         and (
           (
             reviews.reviewer_id = sec.uid()
-            and (
-              (
-                reviews.entity_type = 'organization' and sec.seen_organization_not_admin(reviews.entity_id)
-              )
-              or (reviews.entity_type = 'business' and sec.seen_business_not_admin(reviews.entity_id))
-              or (reviews.entity_type = 'venue' and sec.seen_venue_not_admin(reviews.entity_id))
-              or (reviews.entity_type = 'community' and sec.seen_community_not_admin(reviews.entity_id))
-            )
             and (
               (
                 reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null
@@ -46272,12 +46196,6 @@ create policy reviews_update on app.reviews for update to culturepass_app
     case sec.action()
       when 'update' then (
           reviews.reviewer_id = sec.uid()
-          and (
-            (reviews.entity_type = 'organization' and sec.seen_organization_not_admin(reviews.entity_id))
-            or (reviews.entity_type = 'business' and sec.seen_business_not_admin(reviews.entity_id))
-            or (reviews.entity_type = 'venue' and sec.seen_venue_not_admin(reviews.entity_id))
-            or (reviews.entity_type = 'community' and sec.seen_community_not_admin(reviews.entity_id))
-          )
           and (
             (
               reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) is not null

@@ -2093,8 +2093,6 @@ drop function app.keeps_place(app.promotions);
 
 drop function app.is_beyond_plan(uuid);
 
-drop function app.business_of_place(text,uuid);
-
 drop function app.plan_days_left(text,uuid);
 
 drop function app.plan_days_used(uuid);

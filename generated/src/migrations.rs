@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "443dc57f71d91a98729f645cd23c4d86421876e42fc9d397ea31ddeed78e8eb67c675a7346ad2e0bddcb7ba1659c2338",
+        checksum: "c6914ec7bc86eee8d76e970d00f5da747bb5ed9ac880b5dcb23b32885f674f81ed4ccaafaed1787e336ea2f841c2b31f",
     },
 ];

@@ -58,7 +58,8 @@ grant execute on function app.plan_days_used(uuid) to <app>_job;
 create function app.plan_days_left(p_target_type text, p_target uuid) returns int
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  v_business uuid := app.business_of_place(p_target_type, p_target);
+  -- Another host than a business has no subscription.
+  v_business uuid := app.payer_of_place(p_target_type, p_target);
   v_days int;
 begin
   select l.featured_days into v_days
@@ -74,20 +75,6 @@ $$;
 alter function app.plan_days_left(text, uuid) owner to <app>_counter;
 revoke execute on function app.plan_days_left(text, uuid) from public;
 
--- The business whose plan pays for a featured place of this target; null if there is none.
-create function app.business_of_place(p_target_type text, p_target uuid) returns uuid
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return case p_target_type
-    when 'business' then p_target
-    when 'event' then (select e.host_id from app.events e where e.id = p_target and e.host_type = 'business')
-    when 'venue' then (select v.owner_id from app.venues v where v.id = p_target and v.owner_type = 'business')
-  end;
-end
-$$;
-alter function app.business_of_place(text, uuid) owner to <app>_counter;
-revoke execute on function app.business_of_place(text, uuid) from public;
-
 -- Whether a booking that is not shown yet takes days from a plan that the business has left since for one with fewer
 -- days than it has used. Its days were paid for the plan that was credited.
 create function app.is_beyond_plan(p_promotion uuid) returns boolean
@@ -96,7 +83,7 @@ declare
   v_business uuid;
   v_created_at timestamptz;
 begin
-  select app.business_of_place(p.target_type, p.target_id), p.created_at into v_business, v_created_at
+  select app.payer_of_place(p.target_type, p.target_id), p.created_at into v_business, v_created_at
   from app.promotions p where p.id = p_promotion and p.plan_days > 0 and p.state in ('requested', 'approved');
   return exists (
     select from app.plan_periods x

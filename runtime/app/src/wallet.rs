@@ -23,7 +23,7 @@ use kernel::{
     idempotency::Keyed,
     jobs::{Consumer, Event, Job, Periodic},
 };
-use referrals::Later;
+use referrals::DelayedReward;
 use settings::Settings;
 use std::time::Duration;
 use utoipa::openapi::OpenApi;
@@ -79,7 +79,7 @@ impl Module for Wallet {
                 Ok(done.await.map(drop)?)
             }),
             Job::of(self, "wallet.reward_later", |wallet, run| async move {
-                let Later { order } = run.payload()?;
+                let DelayedReward { order } = run.payload()?;
                 let done = wallet.reward_referral(order, run.request_id);
                 Ok(done.await.map(drop)?)
             }),

@@ -272,7 +272,7 @@ async fn rm5_an_event_that_is_moved_close_is_reminded_of_while_that_helps() {
     let member = guests.guest("ruth_goes").await;
     for (hours, reminded) in [(3, true), (1, false)] {
         let at = |hours: i64| (Utc::now() + chrono::Duration::hours(hours)).to_rfc3339();
-        // Hosts give a day's notice; the platform's own people may not be able to.
+        // By a statement: the API keeps hosts to a day's notice.
         guests
             .run(&format!(
                 "update app.events set starts_at = '{}', ends_at = '{}' where id = '{}'",

@@ -170,8 +170,7 @@ fn refuse_too_much(quote: &Quote) -> Result<()> {
 }
 
 /// A host in another region can only be paid by card payments, and one that the buyer runs would pay the credits out to
-/// the buyer, which is not what they are for. So credits pay at most the platform's part (with the
-/// city's share).
+/// the buyer, which is not what they are for. So credits pay at most the platform's part (with the city's share).
 fn credits_without_top_up(purchase: &Purchase<'_>) -> Result<Money, money::Error> {
     let by_card = Purchase {
         credits: Money::zero(purchase.currency),

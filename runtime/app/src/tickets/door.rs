@@ -192,8 +192,8 @@ pub(super) async fn before(cx: &mut Cx, scan: &Scan, ticket: Option<Uuid>) -> Re
     told.await.map(Before::Same)
 }
 
-/// Records that the holders of these tickets attended, as far as they are members. Called last, because it changes the counters of the event,
-/// which are contended.
+/// Records that the holders of these tickets attended, as far as they are members. Called last, because it changes the
+/// counters of the event, which are contended.
 pub(super) async fn attend(cx: &mut Cx, tickets: &[Uuid]) -> Result<()> {
     if tickets.is_empty() {
         return Ok(());

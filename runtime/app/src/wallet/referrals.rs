@@ -19,7 +19,7 @@ const NEW_DAYS: i32 = 30;
 
 /// A reward that waits until the order can't be returned any more.
 #[derive(Serialize, Deserialize)]
-pub struct Later {
+pub struct DelayedReward {
     pub order: Uuid,
 }
 
@@ -41,7 +41,7 @@ impl Wallet {
                     return Ok(false);
                 };
                 if let Some(until) = earned.returnable_until {
-                    NewJob::new("wallet.reward_later", Later { order })?
+                    NewJob::new("wallet.reward_later", DelayedReward { order })?
                         .at(until)
                         .replacing(format!("reward:{order}"))
                         .put(cx)

@@ -17,6 +17,7 @@ use crate::{
     engine::Endpoint,
     error::{Error, Result, missing_privilege},
     etag::Precondition,
+    input::Mode,
     problem::{Item, Named},
     problems,
     resource::{Answer, Constraint},
@@ -170,11 +171,13 @@ async fn everything(attempt: &Attempt<'_>, error: Error) -> Error {
     find_all(attempt, error).await.unwrap_or(told)
 }
 
-async fn find_all(attempt: &Attempt<'_>, error: Error) -> Result<Error> {
+async fn begin(attempt: &Attempt<'_>) -> Result<Cx> {
     let db = &attempt.endpoint.engine.db;
-    let mut cx = db
-        .begin_write(attempt.caller, attempt.action.name())
-        .await?;
+    db.begin_write(attempt.caller, attempt.action.name()).await
+}
+
+async fn find_all(attempt: &Attempt<'_>, error: Error) -> Result<Error> {
+    let mut cx = begin(attempt).await?;
     let shown = match attempt.id {
         Some(id) => match Shown::read(attempt.endpoint.resource(), &mut cx, id).await? {
             Some(shown) => Some(shown),
@@ -189,28 +192,57 @@ async fn find_all(attempt: &Attempt<'_>, error: Error) -> Result<Error> {
 
 /// The policies or grants of the database refused.
 async fn denied(attempt: &Attempt<'_>, message: &str) -> Error {
-    if let Some(fields) = message.strip_prefix("fields ") {
-        let wrong = |field| {
-            let pointer = format!("/{field}");
-            Item::body(pointer, "forbidden", "You may not set this field.")
-        };
-        let error = Error::new(&problems::FORBIDDEN_FIELD);
-        return fields.split(' ').map(wrong).fold(error, Error::item);
-    }
-    match second_look(attempt).await {
+    let refused = match message.strip_prefix("fields ") {
+        Some(fields) => forbidden(attempt, fields).await,
+        None => second_look(attempt).await,
+    };
+    match refused {
         Ok(error) | Err(error) => error,
     }
+}
+
+/// The guards of fields are asked before the policies and the references, so the caller may not be allowed the whole
+/// action, or its references may be the reason.
+async fn forbidden(attempt: &Attempt<'_>, fields: &str) -> Result<Error> {
+    let fields: Vec<&str> = fields.split(' ').collect();
+    if matches!(attempt.action, Action::Create) {
+        let mut cx = begin(attempt).await?;
+        if let Some(unusable) = references::unusable(&mut cx, attempt).await? {
+            drop(cx);
+            return Ok(everything(attempt, unusable).await);
+        }
+        if are_required(attempt, &fields) {
+            return Ok(super::denied(attempt.caller));
+        }
+    }
+    let wrong = |field| {
+        let pointer = format!("/{field}");
+        Item::body(pointer, "forbidden", "You may not set this field.")
+    };
+    let error = Error::new(&problems::FORBIDDEN_FIELD);
+    Ok(fields.into_iter().map(wrong).fold(error, Error::item))
+}
+
+/// Whether a new object needs one of these fields: whoever may not set it can't create any.
+fn are_required(attempt: &Attempt<'_>, fields: &[&str]) -> bool {
+    let Some(decode) = attempt.endpoint.resource().create else {
+        return false;
+    };
+    let Err(missing) = decode(b"{}", Mode::Create) else {
+        return false;
+    };
+    let missing = Error::from(missing);
+    let mut items = missing.problem().errors.iter();
+    items.any(|item| {
+        let pointer = item.pointer.as_deref().unwrap_or_default();
+        item.code == "required" && fields.contains(&pointer.trim_start_matches('/'))
+    })
 }
 
 /// Finds out in a new transaction whether a reference or the caller was refused.
 async fn second_look(attempt: &Attempt<'_>) -> Result<Error> {
     let resource = attempt.endpoint.resource();
-    let mut cx = attempt
-        .endpoint
-        .engine
-        .db
-        .begin_write(attempt.caller, attempt.action.name())
-        .await?;
+    let mut cx = begin(attempt).await?;
     super::require_with_roles(attempt.action.rule(resource), attempt.caller, &mut cx).await?;
     if let Some(unusable) = references::unusable(&mut cx, attempt).await? {
         drop(cx);

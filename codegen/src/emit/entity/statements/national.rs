@@ -36,7 +36,7 @@ pub fn national(model: &Model, id: EntityId) -> String {
     );
     format!(
         "Some(kernel::resource::National {{ fields: {}, by: {}, by_id: {},\n            country: {} }})",
-        texts(&fields.iter().map(String::as_str).collect::<Vec<_>>()),
+        texts(&fields),
         text(&own.as_ref().map_or(String::new(), Way::first_column)),
         own.as_ref().is_some_and(|way| !way.steps.is_empty()),
         text(&format!(

@@ -225,7 +225,7 @@ pub async fn changeable(
                     format!("is not in {}", command.plan.currency),
                 ));
             }
-            has_used(cx, command.business, to.id).await?;
+            refuse_fewer_days(cx, command.business, to.id).await?;
             Some(to)
         }
         Change::Cancel | Change::Keep => None,
@@ -235,7 +235,7 @@ pub async fn changeable(
 
 /// Refuses a plan that includes fewer featured days than the business has used already: the price of the present plan,
 /// which paid for them, would be credited.
-async fn has_used(cx: &mut Cx, business: Uuid, plan: Uuid) -> Result<()> {
+async fn refuse_fewer_days(cx: &mut Cx, business: Uuid, plan: Uuid) -> Result<()> {
     let (used, included): (i32, i32) =
         sqlx::query_as("select app.plan_days_used($1), featured_days from app.plans where id = $2")
             .bind(business)
