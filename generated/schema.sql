@@ -1573,7 +1573,7 @@ create table app.event_announcements (
 comment on table app.event_announcements is 'When an event was first published, for the feeds of members who follow its host or venue.';
 comment on column app.event_announcements.at is 'When the event was first shown to others than its host. It stays when the event is published again.';
 comment on column app.event_announcements.host_id is 'Copy of the event''s `host_id`.';
-comment on column app.event_announcements.venue_id is 'Copy of the event''s `venue_id`.';
+comment on column app.event_announcements.venue_id is 'Copy of the event''s `venue_id`, if followers of the venue are told of the event.';
 comment on column app.event_announcements.shown_until is 'End of the event while it is published and listed; otherwise null.';
 alter table app.event_announcements owner to culturepass_owner;
 alter table app.event_announcements enable row level security;
@@ -25623,6 +25623,33 @@ $$;
 alter function audit.record_service_requests() owner to culturepass_audit;
 revoke execute on function audit.record_service_requests() from public;
 
+create function jobs.emit_service_requests_update() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Puts an update into the outbox, with the names of the columns that it changed.
+begin
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (
+    'service_request.update', 'service_request', new.id,
+    jsonb_build_object('changed', array_remove(array[
+      case when new.city_id is distinct from old.city_id then 'city_id' end,
+      case when new.host_type is distinct from old.host_type then 'host_type' end,
+      case when new.host_id is distinct from old.host_id then 'host_id' end,
+      case when new.event_id is distinct from old.event_id then 'event_id' end,
+      case when new.title is distinct from old.title then 'title' end,
+      case when new.category is distinct from old.category then 'category' end,
+      case when new.description is distinct from old.description then 'description' end,
+      case when new.budget_cents is distinct from old.budget_cents then 'budget_cents' end,
+      case when new.currency is distinct from old.currency then 'currency' end,
+      case when new.needed_at is distinct from old.needed_at then 'needed_at' end
+    ], null)),
+    sec.uid(), sec.request()
+  );
+  return null;
+end
+$$;
+alter function jobs.emit_service_requests_update() owner to culturepass_queue;
+revoke execute on function jobs.emit_service_requests_update() from public;
+
 create function app.sessions_end_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Ends the children that may not outlive the row.
@@ -34882,6 +34909,16 @@ alter function app.may_broadcast(uuid) owner to culturepass_authz;
 revoke execute on function app.may_broadcast(uuid) from public;
 grant execute on function app.may_broadcast(uuid) to culturepass_app, culturepass_job;
 
+create function app.may_announce_at(p_host uuid, p_venue uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (select from app.venues v where v.id = p_venue and v.owner_id = p_host) or app.may_broadcast(p_host);
+end
+$$;
+alter function app.may_announce_at(uuid, uuid) owner to culturepass_authz;
+revoke execute on function app.may_announce_at(uuid, uuid) from public;
+grant execute on function app.may_announce_at(uuid, uuid) to culturepass_counter, culturepass_job;
+
 create function app.author_may(p_author uuid, p_host uuid) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -35108,7 +35145,7 @@ begin
           where w.entity_type = 'institution' and e.host_institution_id = w.entity_id
           union all
           select e.id, e.status, e.state, e.visibility from app.events e
-          where w.entity_type = 'venue' and e.venue_id = w.entity_id
+          where w.entity_type = 'venue' and e.venue_id = w.entity_id and app.may_announce_at(e.host_id, e.venue_id)
         ) f
         where w.follower_id = sec.uid() and w.status = 'active' and f.visibility <> 'unlisted'
       ) mine(id)
@@ -35544,6 +35581,18 @@ alter function app.is_in_box(public.geography, float8, float8, float8, float8) o
 revoke execute on function app.is_in_box(public.geography, float8, float8, float8, float8) from public;
 grant execute on function app.is_in_box(public.geography, float8, float8, float8, float8) to culturepass_authz;
 
+create function app.seen_place(p_venue uuid) returns public.geography
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_venue is null or sec.seen_venue(p_venue) is distinct from 'active' then
+    return null;
+  end if;
+  return (select v.location from app.venues v where v.id = p_venue);
+end
+$$;
+alter function app.seen_place(uuid) owner to culturepass_authz;
+revoke execute on function app.seen_place(uuid) from public;
+
 create function app.events_in_box(p_west float8, p_south float8, p_east float8, p_north float8, p_most int) returns uuid[]
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -35563,6 +35612,23 @@ begin
       join app.venues_public v on v.location operator(public.&&) b.area
       join app.events e on e.venue_id = v.id
       where e.status = 'active' and e.location is null and app.is_in_box(v.location, p_west, p_south, p_east, p_north)
+      limit p_most + 1
+    );
+  end if;
+  if cardinality(v_ids) <= p_most and sec.uid() is not null then
+    v_ids := v_ids || array(
+      select e.id
+      from (
+        -- Before the events, so that access is asked once for each venue.
+        select v.id
+        from app.map_boxes(p_west, p_south, p_east, p_north) b
+        join app.venues v on v.location operator(public.&&) b.area
+        where v.status = 'active' and (select true from app.venues_public p where p.id = v.id) is null
+          and app.is_in_box(v.location, p_west, p_south, p_east, p_north) and sec.seen_venue(v.id) = 'active'
+        offset 0
+      ) v
+      join app.events e on e.venue_id = v.id
+      where e.status = 'active' and e.location is null
       limit p_most + 1
     );
   end if;
@@ -35591,7 +35657,7 @@ begin
     and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
     and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
     and (p_west is null or app.is_in_box(
-      coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
+      coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id), app.seen_place(e.venue_id)), p_west, p_south, p_east, p_north))
     and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
     and sec.seen_event(e.id) is not null
   order by e.starts_at, e.id limit p_most;
@@ -35626,7 +35692,7 @@ begin
         and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
         and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
         and (p_west is null or app.is_in_box(
-          coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
+          coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id), app.seen_place(e.venue_id)), p_west, p_south, p_east, p_north))
         and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
       order by e.starts_at, e.id offset 0
     ) w
@@ -35643,7 +35709,7 @@ begin
       and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
       and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
       and (p_west is null or app.is_in_box(
-        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
+        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id), app.seen_place(e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
       and sec.seen_event(e.id) is not null
     order by e.starts_at, e.id limit p_most;
@@ -35922,6 +35988,16 @@ $$;
 alter function app.settle_request() owner to culturepass_counter;
 revoke execute on function app.settle_request() from public;
 grant update (state) on app.quotes, app.leads, app.service_requests to culturepass_counter;
+
+create function app.ask_again() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update app.leads l set state = 'viewed' where l.service_request_id = new.id and l.state = 'lost' and l.status <> 'archived';
+  return null;
+end
+$$;
+alter function app.ask_again() owner to culturepass_counter;
+revoke execute on function app.ask_again() from public;
 
 create function app.lead_obstacle(p_request uuid, p_business uuid, p_free int) returns text
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -36332,7 +36408,7 @@ begin
       when u.status <> 'active' then 'the account is closed'
       when x.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
       when x.channel = 'email' and n.type <> 'security'
-        and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
+        and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address came back or was reported as spam'
       when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
       when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
       when n.type = 'new_event' and n.event_id is not null and not exists (
@@ -36351,7 +36427,8 @@ begin
               where m.community_id = c.id and m.user_id = u.id and m.state = 'active' and m.status = 'active'))
           and exists (select from app.follows f
             where f.follower_id = u.id and f.status = 'active'
-              and (f.entity_type = e.host_type and f.entity_id = e.host_id or f.entity_type = 'venue' and f.entity_id = e.venue_id))
+              and (f.entity_type = e.host_type and f.entity_id = e.host_id or f.entity_type = 'venue' and f.entity_id = e.venue_id
+                  and app.may_announce_at(e.host_id, e.venue_id)))
       ) then 'the event has another time, or the member does not follow it or may not see it any more'
       when n.type = 'event_changed' and exists (
         select from app.notifications x
@@ -36360,7 +36437,7 @@ begin
       ) then 'a later change is told instead'
       when n.type = 'event_changed' and n.event_id is not null and not exists (
         select from app.events e
-        where e.id = n.event_id and e.state = 'published'
+        where e.id = n.event_id and e.state = 'published' and (app.host_is_live(e.host_id) or n.data ->> 'message' = 'event_withheld')
           and e.status = case n.data ->> 'message' when 'event_withheld' then 'suspended' else 'active' end
           and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state in ('valid', 'checked_in'))
             or exists (select from app.waitlist_entries w
@@ -36455,6 +36532,21 @@ $$;
 alter function app.claim_deliveries(text, int, interval) owner to culturepass_owner;
 revoke execute on function app.claim_deliveries(text, int, interval) from public;
 grant execute on function app.claim_deliveries(text, int, interval) to culturepass_job;
+
+create function app.place_to_name(p_event uuid) returns text
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select coalesce(v.name || ', ' || v.address, v.name)
+    from app.events e join app.venues v on v.id = e.venue_id and v.status = 'active'
+    where e.id = p_event
+      and ((select true from app.venues_public p where p.id = v.id) or e.visibility = 'community' and v.owner_id = e.host_id)
+  );
+end
+$$;
+alter function app.place_to_name(uuid) owner to culturepass_authz;
+revoke execute on function app.place_to_name(uuid) from public;
+grant execute on function app.place_to_name(uuid) to culturepass_job;
 
 create function app.choices(p_users uuid[], p_type text) returns table (user_id uuid, channel text, enabled boolean, quiet_hours jsonb)
   language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
@@ -38919,12 +39011,13 @@ create function app.announce_event() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_until constant timestamptz := app.listed_until(new);
+  v_venue constant uuid := case when app.may_announce_at(new.host_id, new.venue_id) then new.venue_id end;
 begin
-  update app.event_announcements a set host_id = new.host_id, venue_id = new.venue_id, shown_until = v_until
+  update app.event_announcements a set host_id = new.host_id, venue_id = v_venue, shown_until = v_until
   where a.event_id = new.id;
   if not found and v_until is not null then
     insert into app.event_announcements (event_id, host_id, venue_id, shown_until)
-    values (new.id, new.host_id, new.venue_id, v_until);
+    values (new.id, new.host_id, v_venue, v_until);
   end if;
   return null;
 end
@@ -38967,7 +39060,7 @@ begin
   return query
   select e.id from app.events e
   where (e.host_organization_id = p_entity or e.host_community_id = p_entity or e.host_business_id = p_entity
-      or e.host_institution_id = p_entity or e.venue_id = p_entity)
+      or e.host_institution_id = p_entity or e.venue_id = p_entity and app.may_announce_at(e.host_id, p_entity))
     and e.status = 'active' and e.state = 'published' and e.created_at <= p_at and e.ends_at > now()
   order by e.starts_at, e.id limit 10;
 end
@@ -42503,6 +42596,12 @@ create trigger service_requests_emit_create
   for each row
   execute function jobs.emit('service_request', 'create');
 
+create trigger service_requests_emit_update
+  after update of city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at on app.service_requests
+  for each row
+  when ((new.city_id is distinct from old.city_id or new.host_type is distinct from old.host_type or new.host_id is distinct from old.host_id or new.event_id is distinct from old.event_id or new.title is distinct from old.title or new.category is distinct from old.category or new.description is distinct from old.description or new.budget_cents is distinct from old.budget_cents or new.currency is distinct from old.currency or new.needed_at is distinct from old.needed_at))
+  execute function jobs.emit_service_requests_update();
+
 create trigger service_requests_emit_reopen
   after update of state on app.service_requests
   for each row
@@ -42987,6 +43086,10 @@ create trigger leads_won_by_quote before update of state on app.leads
 create trigger quotes_settle
   after update of state on app.quotes
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.settle_request();
+
+create trigger service_requests_ask_again
+  after update of state on app.service_requests
+  for each row when (new.state = 'open' and old.state = 'settled') execute function app.ask_again();
 
 create trigger leads_plan after insert on app.leads
   for each row when (current_user = 'culturepass_app') execute function app.hold_lead();

@@ -865,6 +865,8 @@ drop trigger quotes_currency_of_fee on app.quotes;
 
 drop trigger leads_plan on app.leads;
 
+drop trigger service_requests_ask_again on app.service_requests;
+
 drop trigger quotes_settle on app.quotes;
 
 drop trigger leads_won_by_quote on app.leads;
@@ -1078,6 +1080,8 @@ drop trigger "00_end_children" on app.sessions;
 drop trigger sessions_stamp on app.sessions;
 
 drop trigger service_requests_emit_reopen on app.service_requests;
+
+drop trigger service_requests_emit_update on app.service_requests;
 
 drop trigger service_requests_emit_create on app.service_requests;
 
@@ -2165,6 +2169,8 @@ drop function app.quiet_until(timestamptz,text,jsonb);
 
 drop function app.choices(uuid[],text);
 
+drop function app.place_to_name(uuid);
+
 drop function app.claim_deliveries(text,int,interval);
 
 drop function app.delivery_obstacles(uuid[]);
@@ -2203,6 +2209,8 @@ drop function app.hold_lead();
 
 drop function app.lead_obstacle(uuid,uuid,int);
 
+drop function app.ask_again();
+
 drop function app.settle_request();
 
 drop function app.wait_for_request(uuid);
@@ -2236,6 +2244,8 @@ drop function app.upcoming_in_city(uuid,text,timestamptz,timestamptz,float8,floa
 drop function app.sees_event(uuid);
 
 drop function app.events_in_box(float8,float8,float8,float8,int);
+
+drop function app.seen_place(uuid);
 
 drop function app.is_in_box(public.geography,float8,float8,float8,float8);
 
@@ -2280,6 +2290,8 @@ drop function app.hold_broadcast();
 drop function app.broadcast_obstacle(uuid);
 
 drop function app.author_may(uuid,uuid);
+
+drop function app.may_announce_at(uuid,uuid);
 
 drop function app.may_broadcast(uuid);
 
@@ -2834,6 +2846,8 @@ drop function audit.record_sessions();
 drop function app.sessions_begin_on_user_id();
 
 drop function app.sessions_end_children();
+
+drop function jobs.emit_service_requests_update();
 
 drop function audit.record_service_requests();
 

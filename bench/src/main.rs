@@ -28,6 +28,7 @@ mod search;
 mod servers;
 mod services;
 mod trending;
+mod webhooks;
 mod world;
 
 use anyhow::{Context, Result, bail};

@@ -9,6 +9,7 @@ use crate::{
     AUDIENCE, ISSUER, limit, prepare,
     prepare::Caller,
     servers::{GENERATED_SECURED, Keys, Server},
+    webhooks, world,
 };
 use anyhow::{Result, ensure};
 use kernel::{auth, config::TokenConfig};
@@ -216,7 +217,8 @@ pub async fn run(money: &Money<'_>, rounds: u32) -> Result<String> {
         }
     }
     money.sound(&mut conn).await?;
-    Ok(measured.table())
+    let webhooks = webhooks::run(money, &mut conn).await?;
+    Ok(format!("{}\n{}", measured.table(), world::table(&webhooks)))
 }
 
 /// Rates per second, a list for each measurement with a value of each round.

@@ -5,6 +5,7 @@
 //! The shipped server publishes, and the shipped worker creates and sends notifications; the services' response time
 //! is fixed.
 
+mod outbox;
 mod reminders;
 
 use crate::{
@@ -104,6 +105,7 @@ pub async fn run(options: Options) -> Result<String> {
     };
     let mut lines = notifications.read_all(&mut conn).await?;
     lines.extend(notifications.told(&mut conn).await?);
+    lines.extend(notifications.outbox(&mut conn).await?);
     lines.extend(notifications.reminded(&mut conn).await?);
     Ok(world::table(&lines))
 }

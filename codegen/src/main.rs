@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use codegen::diag::Diagnostics;
 use codegen::tree::Difference;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -67,9 +68,9 @@ fn write(root: &Path) -> ExitCode {
     let mut in_the_way = false;
     for difference in &differences {
         match difference {
-            Difference::Missing(path) => println!("new      {path}"),
-            Difference::Stale(path, _) => println!("changed  {path}"),
-            Difference::Orphan(path) => println!("removed  {path}"),
+            Difference::Missing(path) => print(&format!("new      {path}\n")),
+            Difference::Stale(path, _) => print(&format!("changed  {path}\n")),
+            Difference::Orphan(path) => print(&format!("removed  {path}\n")),
             Difference::HandWritten(_) => {
                 in_the_way = true;
                 eprintln!("error: {difference}");
@@ -80,7 +81,10 @@ fn write(root: &Path) -> ExitCode {
         return fail("nothing was written");
     }
     if differences.is_empty() {
-        println!("{} files are what the spec says", tree.files().count());
+        print(&format!(
+            "{} files are what the spec says\n",
+            tree.files().count()
+        ));
     }
     ExitCode::SUCCESS
 }
@@ -114,9 +118,9 @@ fn new(root: &Path, entity: &str) -> ExitCode {
     if let Err(error) = std::fs::write(&target, text) {
         return fail(&format!("{path} can't be written: {error}"));
     }
-    println!(
-        "new      {path}\nChange it, add `{entity}` to a tag in spec/app.yaml, then run: cargo gen"
-    );
+    print(&format!(
+        "new      {path}\nChange it, add `{entity}` to a tag in spec/app.yaml, then run: cargo gen\n"
+    ));
     ExitCode::SUCCESS
 }
 
@@ -127,7 +131,7 @@ fn explain(root: &Path, entity: &str) -> ExitCode {
     };
     match codegen::explain::explain(&model, entity) {
         Ok(text) => {
-            print!("{text}");
+            print(&text);
             ExitCode::SUCCESS
         }
         Err(why) => fail(&why),
@@ -137,11 +141,16 @@ fn explain(root: &Path, entity: &str) -> ExitCode {
 fn plan(root: &Path) -> ExitCode {
     match codegen::plan(root) {
         Ok(plan) => {
-            print!("{}", plan.render());
+            print(&plan.render());
             ExitCode::from(plan.worst().exit_code())
         }
         Err(wrong) => refuse(&wrong),
     }
+}
+
+/// Prints without failing if the reader has gone, as in `cargo gen explain event | head`, where `println!` panics.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn refuse(wrong: &Diagnostics) -> ExitCode {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 /// Generated in another folder, whose files were made the other way round, as on somebody else's machine.
@@ -30,6 +31,23 @@ fn abuse_66_generated_files_are_what_the_spec_says_wherever_it_lies() {
         "{}\nrun: cargo gen",
         differences.join("\n")
     );
+}
+
+/// `cargo gen explain event | head`.
+#[test]
+fn who_reads_what_is_printed_may_go_away() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_codegen"))
+        .args(["explain", "event", "--root"])
+        .arg(root)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(program.stdout.take());
+    let ended = program.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.is_empty(), "{said}");
 }
 
 fn copy_backwards(from: &Path, to: &Path) {

@@ -12,7 +12,7 @@ pub struct EventAnnouncement {
     pub at: DateTime<Utc>,
     /// Copy of the event's `host_id`.
     pub host_id: Uuid,
-    /// Copy of the event's `venue_id`.
+    /// Copy of the event's `venue_id`, if followers of the venue are told of the event.
     pub venue_id: Option<Uuid>,
     /// End of the event while it is published and listed; otherwise null.
     pub shown_until: Option<DateTime<Utc>>,

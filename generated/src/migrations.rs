@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "c6914ec7bc86eee8d76e970d00f5da747bb5ed9ac880b5dcb23b32885f674f81ed4ccaafaed1787e336ea2f841c2b31f",
+        checksum: "9b37eacc7e6bb304d7e41e936f05caa3266d50c3f4f3fc2915e479ce7aff9b358280c346ef2a347855ce3f1c0de88602",
     },
 ];

@@ -29,6 +29,18 @@ alter function app.may_broadcast(uuid) owner to <app>_authz;
 revoke execute on function app.may_broadcast(uuid) from public;
 grant execute on function app.may_broadcast(uuid) to <app>_app, <app>_job;
 
+-- Whether followers of a venue are told of an event there: if it is of the venue's owner, or its host may write to its
+-- guests. Anybody can found a community and name any venue; its events would otherwise reach all who follow the venue.
+create function app.may_announce_at(p_host uuid, p_venue uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (select from app.venues v where v.id = p_venue and v.owner_id = p_host) or app.may_broadcast(p_host);
+end
+$$;
+alter function app.may_announce_at(uuid, uuid) owner to <app>_authz;
+revoke execute on function app.may_announce_at(uuid, uuid) from public;
+grant execute on function app.may_announce_at(uuid, uuid) to <app>_counter, <app>_job;
+
 -- Whether the author of a broadcast may still write in the name of a host: their account is active, and they administer
 -- the host or the platform. Asked when it is scheduled and again when it is due.
 create function app.author_may(p_author uuid, p_host uuid) returns boolean

@@ -129,7 +129,7 @@ begin
           where w.entity_type = 'institution' and e.host_institution_id = w.entity_id
           union all
           select e.id, e.status, e.state, e.visibility from app.events e
-          where w.entity_type = 'venue' and e.venue_id = w.entity_id
+          where w.entity_type = 'venue' and e.venue_id = w.entity_id and app.may_announce_at(e.host_id, e.venue_id)
         ) f
         where w.follower_id = sec.uid() and w.status = 'active' and f.visibility <> 'unlisted'
       ) mine(id)

@@ -320,7 +320,20 @@ alter function app.is_in_box(public.geography, float8, float8, float8, float8) o
 revoke execute on function app.is_in_box(public.geography, float8, float8, float8, float8) from public;
 grant execute on function app.is_in_box(public.geography, float8, float8, float8, float8) to <app>_authz;
 
--- The events in a box, at any time and in any state and visibility, at their own location or at a venue that everybody
+-- The place of a venue that the caller may see, although not everybody may; null for others.
+create function app.seen_place(p_venue uuid) returns public.geography
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_venue is null or sec.seen_venue(p_venue) is distinct from 'active' then
+    return null;
+  end if;
+  return (select v.location from app.venues v where v.id = p_venue);
+end
+$$;
+alter function app.seen_place(uuid) owner to <app>_authz;
+revoke execute on function app.seen_place(uuid) from public;
+
+-- The events in a box, at any time and in any state and visibility, at their own location or at a venue that the caller
 -- may see. Null if there are more than `p_most`.
 create function app.events_in_box(p_west float8, p_south float8, p_east float8, p_north float8, p_most int) returns uuid[]
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -341,6 +354,23 @@ begin
       join app.venues_public v on v.location operator(public.&&) b.area
       join app.events e on e.venue_id = v.id
       where e.status = 'active' and e.location is null and app.is_in_box(v.location, p_west, p_south, p_east, p_north)
+      limit p_most + 1
+    );
+  end if;
+  if cardinality(v_ids) <= p_most and sec.uid() is not null then
+    v_ids := v_ids || array(
+      select e.id
+      from (
+        -- Before the events, so that access is asked once for each venue.
+        select v.id
+        from app.map_boxes(p_west, p_south, p_east, p_north) b
+        join app.venues v on v.location operator(public.&&) b.area
+        where v.status = 'active' and (select true from app.venues_public p where p.id = v.id) is null
+          and app.is_in_box(v.location, p_west, p_south, p_east, p_north) and sec.seen_venue(v.id) = 'active'
+        offset 0
+      ) v
+      join app.events e on e.venue_id = v.id
+      where e.status = 'active' and e.location is null
       limit p_most + 1
     );
   end if;
@@ -373,7 +403,7 @@ begin
     and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
     and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
     and (p_west is null or app.is_in_box(
-      coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
+      coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id), app.seen_place(e.venue_id)), p_west, p_south, p_east, p_north))
     and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
     and sec.seen_event(e.id) is not null
   order by e.starts_at, e.id limit p_most;
@@ -413,7 +443,7 @@ begin
         and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
         and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
         and (p_west is null or app.is_in_box(
-          coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
+          coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id), app.seen_place(e.venue_id)), p_west, p_south, p_east, p_north))
         and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
       order by e.starts_at, e.id offset 0
     ) w
@@ -430,7 +460,7 @@ begin
       and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
       and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
       and (p_west is null or app.is_in_box(
-        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
+        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id), app.seen_place(e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
       and sec.seen_event(e.id) is not null
     order by e.starts_at, e.id limit p_most;

@@ -43,6 +43,21 @@ create trigger quotes_settle
   after update of state on app.quotes
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.settle_request();
 
+-- A settled request that is reopened asks again those who had lost it to the accepted quote. Who has declined has declined.
+create function app.ask_again() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update app.leads l set state = 'viewed' where l.service_request_id = new.id and l.state = 'lost' and l.status <> 'archived';
+  return null;
+end
+$$;
+alter function app.ask_again() owner to <app>_counter;
+revoke execute on function app.ask_again() from public;
+
+create trigger service_requests_ask_again
+  after update of state on app.service_requests
+  for each row when (new.state = 'open' and old.state = 'settled') execute function app.ask_again();
+
 -- Why a host can't tell a business of its request, as the job does that tells businesses of requests: `host`, the host is
 -- not shown yet, or `month`, the business hears of no more requests this month (`p_free` if it has no plan; null: no
 -- limit then). Null: nothing is in the way. A request that the business was told of before counts once. Requests of a

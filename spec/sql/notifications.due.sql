@@ -255,7 +255,7 @@ begin
       when u.status <> 'active' then 'the account is closed'
       when x.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
       when x.channel = 'email' and n.type <> 'security'
-        and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
+        and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address came back or was reported as spam'
       when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
       when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
       when n.type = 'new_event' and n.event_id is not null and not exists (
@@ -274,7 +274,8 @@ begin
               where m.community_id = c.id and m.user_id = u.id and m.state = 'active' and m.status = 'active'))
           and exists (select from app.follows f
             where f.follower_id = u.id and f.status = 'active'
-              and (f.entity_type = e.host_type and f.entity_id = e.host_id or f.entity_type = 'venue' and f.entity_id = e.venue_id))
+              and (f.entity_type = e.host_type and f.entity_id = e.host_id or f.entity_type = 'venue' and f.entity_id = e.venue_id
+                  and app.may_announce_at(e.host_id, e.venue_id)))
       ) then 'the event has another time, or the member does not follow it or may not see it any more'
       when n.type = 'event_changed' and exists (
         select from app.notifications x
@@ -283,7 +284,7 @@ begin
       ) then 'a later change is told instead'
       when n.type = 'event_changed' and n.event_id is not null and not exists (
         select from app.events e
-        where e.id = n.event_id and e.state = 'published'
+        where e.id = n.event_id and e.state = 'published' and (app.host_is_live(e.host_id) or n.data ->> 'message' = 'event_withheld')
           and e.status = case n.data ->> 'message' when 'event_withheld' then 'suspended' else 'active' end
           and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state in ('valid', 'checked_in'))
             or exists (select from app.waitlist_entries w
@@ -380,3 +381,20 @@ $$;
 alter function app.claim_deliveries(text, int, interval) owner to <app>_owner;
 revoke execute on function app.claim_deliveries(text, int, interval) from public;
 grant execute on function app.claim_deliveries(text, int, interval) to <app>_job;
+
+-- The name and address of an event's venue for messages, which everybody who is told of the event may read: of a public
+-- venue, or of a community that invites its members to its own. Null for others, as for events without a venue.
+create function app.place_to_name(p_event uuid) returns text
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select coalesce(v.name || ', ' || v.address, v.name)
+    from app.events e join app.venues v on v.id = e.venue_id and v.status = 'active'
+    where e.id = p_event
+      and ((select true from app.venues_public p where p.id = v.id) or e.visibility = 'community' and v.owner_id = e.host_id)
+  );
+end
+$$;
+alter function app.place_to_name(uuid) owner to <app>_authz;
+revoke execute on function app.place_to_name(uuid) from public;
+grant execute on function app.place_to_name(uuid) to <app>_job;

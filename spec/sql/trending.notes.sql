@@ -171,12 +171,13 @@ create function app.announce_event() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_until constant timestamptz := app.listed_until(new);
+  v_venue constant uuid := case when app.may_announce_at(new.host_id, new.venue_id) then new.venue_id end;
 begin
-  update app.event_announcements a set host_id = new.host_id, venue_id = new.venue_id, shown_until = v_until
+  update app.event_announcements a set host_id = new.host_id, venue_id = v_venue, shown_until = v_until
   where a.event_id = new.id;
   if not found and v_until is not null then
     insert into app.event_announcements (event_id, host_id, venue_id, shown_until)
-    values (new.id, new.host_id, new.venue_id, v_until);
+    values (new.id, new.host_id, v_venue, v_until);
   end if;
   return null;
 end
@@ -244,7 +245,7 @@ begin
   return query
   select e.id from app.events e
   where (e.host_organization_id = p_entity or e.host_community_id = p_entity or e.host_business_id = p_entity
-      or e.host_institution_id = p_entity or e.venue_id = p_entity)
+      or e.host_institution_id = p_entity or e.venue_id = p_entity and app.may_announce_at(e.host_id, p_entity))
     and e.status = 'active' and e.state = 'published' and e.created_at <= p_at and e.ends_at > now()
   order by e.starts_at, e.id limit 10;
 end

@@ -57,7 +57,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "stripe-gateway",
         ],
     ),
-    ("bench", &["app", "generated", "kernel", "server"]),
+    (
+        "bench",
+        &["app", "gateway", "generated", "kernel", "server"],
+    ),
     (
         "system-tests",
         &[

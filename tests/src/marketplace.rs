@@ -1,5 +1,6 @@
 //! Requests for services: who hears of them, what each side sees, and what an accepted quote decides.
 
+mod again;
 mod closed;
 mod quoted;
 
@@ -274,26 +275,6 @@ async fn an_accepted_quote_decides_the_request() {
     market.accept(&others[0]).await.expect(200);
     let (request, leads, _) = market.states(&other).await;
     assert_eq!((request.as_str(), leads), ("open", texts(&["new"; 3])));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_quotes_that_are_accepted_at_once_one_wins() {
-    let market = Market::new().await;
-    for _ in 0..5 {
-        let request = market.request().await;
-        market.leads(&request, 3).await;
-        let quotes = market.quotes(&request).await;
-        let answers = join_all(quotes.iter().map(|quote| market.accept(quote))).await;
-        let statuses: Vec<u16> = answers.iter().map(|a| a.status.as_u16()).collect();
-        let count = |status| statuses.iter().filter(|got| **got == status).count();
-        assert_eq!((count(200), count(409)), (1, 2), "{statuses:?}");
-        let settled = (
-            "settled".to_owned(),
-            texts(&["lost", "lost", "won"]),
-            texts(&["accepted", "declined", "declined"]),
-        );
-        assert_eq!(market.states(&request).await, settled);
-    }
 }
 
 /// S2: what a business hears of in a month its plan says, as long as the plan is paid.

@@ -18,5 +18,6 @@ mod reminders;
 mod settings;
 mod soonest;
 pub mod stage;
+mod strangers;
 mod stream;
 mod wordings;

@@ -2,9 +2,10 @@
 //! own.
 //!
 //! Leads, quotes and who may read them are defined in the spec; the consequences of an accepted quote are in the
-//! database (`spec/sql/marketplace.sql`). This module creates the leads: when a request is created or reopened, and
-//! when the business or the host that asks is approved or its suspension is lifted. Verified businesses come first,
-//! then those with a plan; the plan says how many requests a business is told of per month.
+//! database (`spec/sql/marketplace.sql`). This module creates the leads: when a request is created, changed or reopened,
+//! when the business or the host that asks is approved or its suspension is lifted, and every day for businesses that
+//! have changed their category, have a new plan, or may be told of more requests in a new month. Verified businesses
+//! come first, then those with a plan; the plan says how many requests a business is told of per month.
 
 mod fee;
 mod report;
@@ -17,10 +18,11 @@ use generated::lead::CreateLead;
 use kernel::{
     Cx, Db, Error, Result,
     http::ConfigError,
-    jobs::{Consumer, Event, Job},
+    jobs::{Consumer, Event, Job, Periodic},
     problems,
 };
 use settings::Settings;
+use std::time::Duration;
 use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 
@@ -81,6 +83,11 @@ impl Module for Marketplace {
                     Ok(marketplace.host_shown(event.entity_id).await.map(drop)?)
                 },
             ),
+            Job::of(
+                self,
+                "marketplace.look_again",
+                |marketplace, _| async move { Ok(marketplace.look_again().await.map(drop)?) },
+            ),
             Job::of(self, "marketplace.charge", |marketplace, run| async move {
                 let event: Event = run.payload()?;
                 Ok(marketplace.charge(event.entity_id, run.request_id).await?)
@@ -88,9 +95,17 @@ impl Module for Marketplace {
         ]
     }
 
+    fn periodic(&self) -> Vec<Periodic> {
+        vec![Periodic::every(
+            "marketplace.look_again",
+            Duration::from_hours(24),
+        )]
+    }
+
     fn consumers(&self) -> Vec<Consumer> {
         [
             ("service_request.create", "marketplace.spread"),
+            ("service_request.update", "marketplace.spread"),
             ("service_request.reopen", "marketplace.spread"),
             ("business.approve", "marketplace.catch_up"),
             ("business.unsuspend", "marketplace.catch_up"),
@@ -127,8 +142,10 @@ impl Marketplace {
                        where s.business_id = b.id and s.state <> 'canceled' and s.entitled_until > now()
                      ) plan on true
                      where r.id = $1 and r.state = 'open' and r.status = 'active' and app.is_shown(r.host_id)
+                       and (r.needed_at is null or r.needed_at > now())
                        and (plan.is_there and plan.most is null or coalesce(plan.most, $3) > (
-                         select count(*) from app.leads l
+                         -- A lead that was withdrawn and made again is of the same request.
+                         select count(distinct l.service_request_id) from app.leads l
                          where l.business_id = b.id and l.created_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC'))
                        and not exists (select from app.leads l where l.service_request_id = r.id and l.business_id = b.id)
                      order by b.verified desc, plan.is_there is true desc, b.id
@@ -182,6 +199,33 @@ impl Marketplace {
             })
         });
         each(requests.await?, |request| self.spread(request)).await
+    }
+
+    /// Creates leads of all open requests, the oldest first, for businesses that could not be told of them when they were
+    /// created. Returns how many.
+    pub async fn look_again(&self) -> Result<u64> {
+        let (mut after, mut made) = (Uuid::nil(), 0);
+        loop {
+            let requests = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    let open: Vec<Uuid> = sqlx::query_scalar(
+                        "select id from app.service_requests
+                         where state = 'open' and status = 'active' and (needed_at is null or needed_at > now()) and id > $1
+                         order by id limit 1000",
+                    )
+                    .bind(after)
+                    .fetch_all(cx.conn())
+                    .await?;
+                    Ok(open)
+                })
+            });
+            let requests = requests.await?;
+            let Some(last) = requests.last() else {
+                return Ok(made);
+            };
+            after = *last;
+            made += each(requests, |request| self.spread(request)).await?;
+        }
     }
 
     /// Creates leads of the open requests of a host that everybody can see now. Returns how many.

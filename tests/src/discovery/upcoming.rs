@@ -260,6 +260,58 @@ async fn se4_pages_go_on_where_they_ended_and_hold_what_the_reader_may_see() {
     stage.server.client.get(&theirs).await.expect(400);
 }
 
+/// Their place is known to those who may see the venue, and to nobody else: an event of a private community that a
+/// stranger may see is not found by the place of a venue that they may not see.
+#[tokio::test]
+async fn se4_events_at_a_members_venue_are_found_by_its_place() {
+    let stage = Stage::new().await;
+    let city = stage.city;
+    let mira = stage.server.member("inner_member").await;
+    let paul = stage.server.member("outer_member").await;
+    let community: Uuid = stage
+        .one(format!(
+            "insert into app.communities (city_id, name, visibility) values ('{city}', 'Choir', 'private') returning id"
+        ))
+        .await;
+    stage
+        .sql(format!(
+            "insert into app.community_members (community_id, user_id, state) values ('{community}', '{}', 'active')",
+            mira.id
+        ))
+        .await;
+    let hall: Uuid = stage
+        .one(format!(
+            "insert into app.venues (city_id, owner_type, owner_id, name, address, location)
+             values ('{city}', 'community', '{community}', 'Cellar', 'Below', 'SRID=4326;POINT(145.2 -37.9)') returning id"
+        ))
+        .await;
+    let open = event(
+        &stage,
+        "Open rehearsal",
+        &format!("{}, venue_id = '{hall}'", at(9)),
+    )
+    .await;
+    for query in [
+        "bbox=145.1,-38,145.3,-37.8".to_owned(),
+        format!("bbox=145.1,-38,145.3,-37.8&city_id={city}"),
+        "bbox=145.1,-38,145.3,-37.8&q=rehearsal".to_owned(),
+        "bbox=145.1,-38,-170,-37".to_owned(),
+    ] {
+        let path = format!("/events/upcoming?{query}");
+        for (reader, found) in [
+            (&mira.client, vec![open]),
+            (&paul.client, vec![]),
+            (&stage.server.client, vec![]),
+        ] {
+            let page = reader.get(&path).await.expect(200).json;
+            assert_eq!(ids(&page), found, "{path}");
+        }
+    }
+    // The control: everybody sees the event itself.
+    let path = format!("/events/{open}");
+    stage.server.client.get(&path).await.expect(200);
+}
+
 /// In a box with more events than are sorted at once, the next ones come first all the same, and none is missing.
 #[tokio::test]
 async fn se4_a_crowded_box_is_walked_in_order_of_time() {

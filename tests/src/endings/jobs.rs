@@ -58,6 +58,14 @@ const CASES: &[Case] = &[
         goes_on: &[],
     },
     Case {
+        job: "marketplace.look_again",
+        event: None,
+        about: &["request", "business"],
+        prepare: "delete from app.quotes where lead_id = '{lead}'; delete from app.leads where id = '{lead}'",
+        news: "select count(*) from app.leads where service_request_id = '{request}'",
+        goes_on: &[],
+    },
+    Case {
         job: "marketplace.host_shown",
         event: Some(("organization.approve", "organization")),
         about: &["request", "business"],

@@ -1,7 +1,8 @@
 //! What a quote is about stays as it was when the quote was sent, and a quote is accepted, not gone around.
 
-use super::Market;
+use super::{Market, texts};
 use crate::support::Answer;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -195,5 +196,25 @@ async fn a_quote_is_in_a_currency_of_the_fee() {
             .execute(&mut conn)
             .await;
         assert_eq!(done.is_err(), is_guarded, "{done:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_quotes_that_are_accepted_at_once_one_wins() {
+    let market = Market::new().await;
+    for _ in 0..5 {
+        let request = market.request().await;
+        market.leads(&request, 3).await;
+        let quotes = market.quotes(&request).await;
+        let answers = join_all(quotes.iter().map(|quote| market.accept(quote))).await;
+        let statuses: Vec<u16> = answers.iter().map(|a| a.status.as_u16()).collect();
+        let count = |status| statuses.iter().filter(|got| **got == status).count();
+        assert_eq!((count(200), count(409)), (1, 2), "{statuses:?}");
+        let settled = (
+            "settled".to_owned(),
+            texts(&["lost", "lost", "won"]),
+            texts(&["accepted", "declined", "declined"]),
+        );
+        assert_eq!(market.states(&request).await, settled);
     }
 }

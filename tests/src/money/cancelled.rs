@@ -47,7 +47,7 @@ impl Stage {
         order
     }
 
-    async fn ticket_of(&self, order: &str) -> String {
+    pub async fn ticket_of(&self, order: &str) -> String {
         let text = format!(
             "select id::text from app.tickets where order_id = '{order}' order by position limit 1"
         );

@@ -9,6 +9,7 @@ use crate::support::{Answer, Member};
 use axum::http::Method;
 use fake_stripe::fault::{Fault, Kind};
 use serde_json::{Value, json};
+use std::time::Duration;
 use uuid::Uuid;
 
 const CARD: &str = "4242424242424242";
@@ -167,5 +168,87 @@ async fn p2_a_payment_is_cancelled_after_an_error_that_is_kept() {
         );
         assert_eq!(stage.number(&open).await, 0, "{error:?}");
     }
+    stage.books_agree().await;
+}
+
+/// A call was made with another form, as by an earlier version of this program, and its answer was lost: the service
+/// refuses the key, which does not mean that nothing was done.
+#[tokio::test]
+async fn p2_a_refund_whose_key_was_used_for_another_call_is_looked_for() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 10).await;
+    let card = stage.saved(&stage.mira, CARD).await;
+    for is_made in [true, false] {
+        let order = stage.bought_by_card(&stage.mira, &card, &[(kind, 2)]).await;
+        let before = stage.stripe.fake.all("refunds").len();
+        let lost = match is_made {
+            true => Kind::DropAfter,
+            false => Kind::DropBefore,
+        };
+        let mut script = Fault::new(lost).on("POST", "/v1/refunds");
+        script.times = Some(40);
+        stage.stripe.fake.add_fault(script);
+        let body = json!({"ticket_ids": [stage.ticket_of(&order).await]});
+        keyed(&stage.mira, &format!("/orders/{order}/refunds"), body)
+            .await
+            .expect(201);
+        stage.server.settled().await;
+        stage.stripe.fake.clear_faults();
+        stage
+            .run(format!(
+                "set session_replication_role = replica;
+                 update app.refunds r set stripe_idempotency_key = t.stripe_idempotency_key
+                 from app.transactions t where t.order_id = r.order_id and r.order_id = '{order}'"
+            ))
+            .await;
+        // Without the events, so that nothing but the job can find out.
+        let by_card = format!(
+            "select count(*) from app.refunds where order_id = '{order}' and state = 'succeeded' and card_cents = 4500 and wallet_cents = 0"
+        );
+        for _ in 0..100 {
+            stage
+                .run("update jobs.queue set run_at = now() where name = 'payments.refund' and state = 'queued' and run_at > now()")
+                .await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if stage.number(&by_card).await == 1 {
+                break;
+            }
+        }
+        assert_eq!(stage.number(&by_card).await, 1, "{is_made}");
+        let after = stage.stripe.fake.all("refunds").len();
+        assert_eq!(after - before, 1, "{is_made}");
+        stage.stripe.deliver(&stage.server).await;
+        stage.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn p2_a_payment_whose_key_was_used_for_another_call_is_looked_for() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 10).await;
+    let first = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let first = first.expect(201).id();
+    stage.pay(&stage.mira, &first, json!({})).await.expect(200);
+    let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let order = order.expect(201).id();
+    let mut script = Fault::new(Kind::DropAfter).on("POST", "/v1/payment_intents");
+    script.times = Some(40);
+    stage.stripe.fake.add_fault(script);
+    stage.pay(&stage.mira, &order, json!({})).await.expect(503);
+    stage.server.settled().await;
+    stage.stripe.fake.clear_faults();
+    stage
+        .run(format!(
+            "set session_replication_role = replica;
+             create temporary table key as select stripe_idempotency_key as key from app.transactions where order_id = '{first}';
+             update app.transactions set stripe_idempotency_key = 'another' where order_id = '{first}';
+             update app.transactions t set stripe_idempotency_key = key.key from key
+             where t.order_id = '{order}'"
+        ))
+        .await;
+    let before = stage.stripe.fake.all("payment_intents").len();
+    stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+    let after = stage.stripe.fake.all("payment_intents").len();
+    assert_eq!(after, before, "the payment that was made is found");
     stage.books_agree().await;
 }

@@ -12,7 +12,7 @@ use fake_stripe::{
 };
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// What the tables of money hold; of payments without the time at which they were last read.
@@ -224,6 +224,62 @@ async fn h4_what_is_unknown_is_ignored_and_what_is_unreadable_waits() {
     stage.server.settled().await;
     assert_eq!(stage.events_like("evt_of_nobody").await, ["done"]);
     assert_eq!(stage.state(&order).await, "paid");
+}
+
+/// An object of a form that this version can't read: its event is put aside, where an administrator sees it, and tried again
+/// after an hour; nothing is said to be the service's fault.
+#[tokio::test]
+async fn h4_an_object_that_cannot_be_read_is_put_aside_and_tried_again() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 10).await;
+    let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let order = order.expect(201).id();
+    stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+    stage.stripe.deliver(&stage.server).await;
+    stage.server.settled().await;
+    let payment = stage.payment_of(&order).await;
+    let fake = &stage.stripe.fake;
+    fake.add_fault(
+        Fault::new(Kind::Malformed).on("GET", &format!("/v1/payment_intents/{payment}")),
+    );
+    fake.pay_as_buyer(Intent::Payment, &payment, "4242424242424242")
+        .expect("paid");
+    stage.stripe.deliver(&stage.server).await;
+    let parked = "select count(*) from app.stripe_events where state = 'parked' and error like '%can''t be read%'";
+    let again = "update jobs.queue set run_at = now() where name = 'payments.event' and state = 'queued' and run_at > now()";
+    for _ in 0..100 {
+        stage.run(again).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if stage.number(parked).await > 0 {
+            break;
+        }
+    }
+    assert!(stage.number(parked).await > 0);
+    let shown = "/stripe-events?state=parked";
+    let shown = stage.paula.client.get(shown).await.expect(200).json;
+    let all = shown["data"].as_array().expect("events");
+    let is_it = |event: &&Value| {
+        event["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("can't be read"))
+    };
+    assert!(all.iter().any(|event| is_it(&event)), "{all:?}");
+    assert_eq!(stage.state(&order).await, "pending");
+
+    // It can be read now, but it is not read all the time.
+    fake.clear_faults();
+    let payments = stage.payments();
+    payments.reconcile_all(Uuid::now_v7()).await.expect("a run");
+    stage.server.settled().await;
+    assert!(stage.number(parked).await > 0);
+    stage
+        .run("set session_replication_role = replica; update app.stripe_events set settled_at = settled_at - interval '61 minutes' where state = 'parked'")
+        .await;
+    payments.reconcile_all(Uuid::now_v7()).await.expect("a run");
+    stage.server.settled().await;
+    assert_eq!(stage.number(parked).await, 0);
+    assert_eq!(stage.state(&order).await, "paid");
+    stage.books_agree().await;
 }
 
 /// Real money and test money are never mixed up, and each endpoint believes its own secret only.

@@ -183,11 +183,11 @@ async fn reminder(
     let row = sqlx::query(
         "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone),
              'place', case when e.venue_id is null and e.location is null then coalesce('online, ' || e.online_url, c.name)
-               else coalesce(v.name || ', ' || v.address, v.name, c.name) end) as values,
+               else coalesce(app.place_to_name(e.id), c.name) end) as values,
            jsonb_build_object('event', e.id) as data, e.starts_at,
            array(select distinct t.holder_id from app.tickets t
              where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in') and ($3::uuid is null or t.holder_id = $3)) as members
-         from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id and v.status = 'active'
+         from app.events e join app.cities c on c.id = e.city_id
          where e.id = $1 and e.state = 'published' and e.status = 'active' and e.starts_at > now() + make_interval(mins => $2)",
     )
     .bind(event)

@@ -6,7 +6,7 @@ use crate::{
     problems,
 };
 use chrono::{DateTime, Utc};
-use gateway::{Currency, Failure, Gateway, Key, Refusal};
+use gateway::{Ambiguity, Currency, Failure, Gateway, Key, Refusal};
 use kernel::{Error, Result, jobs};
 use std::future::Future;
 use uuid::Uuid;
@@ -58,9 +58,9 @@ pub fn keys(text: &str, request: Uuid) -> Result<Keys> {
 }
 
 impl Keys {
-    /// Calls with the fixed key. If the provider has stored an error of its own under that key, `look` finds out
-    /// whether the call took effect nevertheless; if not, the call is repeated with the other key. Otherwise the call
-    /// could not succeed until the provider forgets the key, after a day.
+    /// Calls with the fixed key. If the provider has stored an error of its own or another call under that key, `look`
+    /// finds out whether the call took effect nevertheless; if not, the call is repeated with the other key. Otherwise
+    /// the call could not succeed until the provider forgets the key, after a day.
     pub async fn once<T, S>(
         self,
         send: impl Fn(Key) -> S,
@@ -70,7 +70,7 @@ impl Keys {
         S: Future<Output = Result<T, Failure>>,
     {
         match send(self.fixed).await {
-            Err(failure) if is_stuck(&failure) => match look.await? {
+            Err(failure) if is_spent(&failure) => match look.await? {
                 Some(there) => Ok(there),
                 None => send(self.other).await,
             },
@@ -107,7 +107,13 @@ pub fn is_stuck(failure: &Failure) -> bool {
     matches!(failure, Failure::Ambiguous { replayed: true, .. })
 }
 
-/// Whether the key was used before for a call with other parameters. That call may have had its effect.
+/// Whether a call needs another key, and may have had its effect under this one.
+pub fn is_spent(failure: &Failure) -> bool {
+    is_stuck(failure) || is_taken(failure)
+}
+
+/// Whether the key was used before for a call with other parameters, for example by an earlier version of this program.
+/// That call may have had its effect.
 pub fn is_taken(failure: &Failure) -> bool {
     let refusal = failure.refusal();
     refusal.is_some_and(|refusal| refusal.kind == "idempotency_error")
@@ -135,6 +141,16 @@ pub fn request_error(failure: &Failure) -> Error {
         }
         Failure::Ambiguous { .. } => away(failure).retry_after(5),
     }
+}
+
+/// Whether an error of a request or job is about an answer of the provider that this version of the program can't read.
+/// The provider is there, and would answer the same again.
+pub fn is_unreadable(error: &Error) -> bool {
+    let unreadable = Failure::Ambiguous {
+        why: Ambiguity::Undecodable,
+        replayed: false,
+    };
+    std::ptr::eq(error.kind(), &problems::PROVIDER_AWAY) && error.reason() == unreadable.to_string()
 }
 
 /// The failure for a job, which retries with the same key.

@@ -30,6 +30,13 @@ pub const CONNECT: &str = "/webhooks/stripe-connect";
 /// The reason of parked events that are retried automatically, once the payment that they are about is known.
 const EARLY: &str = "It is about a payment that is not known yet, and goes on once it is.";
 
+/// The reason of parked events whose object could not be read: it may be of another version of the API than this program
+/// knows. They are retried from time to time, as the next version of this program may know it.
+const UNREADABLE: &str = "Its object can't be read; it is tried again every hour.";
+
+/// How often an object is read before its event is parked because it can't be read.
+const READINGS: u32 = 4;
+
 /// How many events are deleted in one transaction.
 const PURGED_AT_ONCE: i32 = 1_000;
 
@@ -113,12 +120,13 @@ impl Payments {
 
     pub(super) async fn event(&self, run: Arc<Run>) -> Outcome {
         let Work { event } = run.payload()?;
-        Ok(self.work_on(event, run.request_id).await?)
+        let is_last = run.attempt >= READINGS;
+        Ok(self.work_on(event, is_last, run.request_id).await?)
     }
 
     /// Processes a stored event. Does nothing if the event has been processed already. An error means that it should
-    /// be retried later.
-    pub(super) async fn work_on(&self, event: Uuid, request: Uuid) -> Result<()> {
+    /// be retried later. `is_last`: an object that can't be read is not a broken answer that comes right by itself.
+    pub(super) async fn work_on(&self, event: Uuid, is_last: bool, request: Uuid) -> Result<()> {
         let found = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move { load(cx, event).await })
         });
@@ -127,6 +135,9 @@ impl Payments {
         };
         let settled = match self.follow(&told, request).await {
             Ok(settled) => settled,
+            Err(error) if is_last && call::is_unreadable(&error) => {
+                Settled::Parked(UNREADABLE.to_owned())
+            }
             Err(error) if is_for_now(&error) => return Err(error),
             // A retry would not help, so the event waits for an administrator, who can have it retried.
             Err(error) => Settled::Parked(error.reason()),
@@ -245,7 +256,8 @@ impl Payments {
         }
     }
 
-    /// Retries events that wait for their payment, those first that were not tried for the longest time.
+    /// Retries events that wait for their payment or could not be read, those first that were not tried for the longest
+    /// time.
     pub(super) async fn wake_early(&self, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, |cx| {
             Box::pin(async move { wake_early(cx).await })
@@ -363,11 +375,13 @@ pub async fn wake_early(cx: &mut Cx) -> Result<()> {
         "update app.stripe_events e set state = 'received', error = null, settled_at = null
          from (
            select w.id from app.stripe_events w
-           where w.state = 'parked' and w.error = $1 and w.created_at > now() - interval '35 days'
+           where w.state = 'parked' and (w.error = $1 or w.error = $2 and w.settled_at < now() - interval '1 hour')
+             and w.created_at > now() - interval '35 days'
            order by w.settled_at, w.id limit 100 for update skip locked
          ) x where e.id = x.id returning e.id",
     )
     .bind(EARLY)
+    .bind(UNREADABLE)
     .fetch_all(cx.conn())
     .await?;
     for event in woken {
@@ -417,7 +431,7 @@ fn unsigned(fault: SignatureFault) -> Error {
     Error::new(&problems::BAD_REQUEST).detail("The signature of the event does not match.")
 }
 
-/// The error for an object that can't be read. A refusal is permanent; every other failure is retried.
+/// The error for an object that could not be had. A refusal is permanent; every other failure is retried.
 fn lost(failure: Failure) -> Error {
     match call::refused(&failure) {
         Some(refusal) => Error::internal(refusal.to_string()),

@@ -103,7 +103,7 @@ impl Payments {
                 self.find_or_give_up(command, request).await?
             }
             None => match self.make(command, request).await? {
-                Err(failure) if call::is_stuck(&failure) => {
+                Err(failure) if call::is_spent(&failure) => {
                     self.find_or_give_up(command, request).await?
                 }
                 asked => asked.map(answered),
@@ -149,19 +149,21 @@ impl Payments {
         command: &Command,
         request: Uuid,
     ) -> Result<Result<Payment, Failure>> {
-        if let Some(payment) = self.look_for(command).await? {
+        if let Some(payment) = self.look_for(command, request).await? {
             return Ok(Ok(payment));
         }
         self.give_up(command, "never_made", request).await?;
         Err(Error::new(&problems::PROVIDER_AWAY))
     }
 
-    async fn look_for(&self, command: &Command) -> Result<Option<Payment>> {
+    /// Reads the payer's payments of the day in which one could be made with the command's key: all payments of the
+    /// platform could be more than the provider lists.
+    async fn look_for(&self, command: &Command, request: Uuid) -> Result<Option<Payment>> {
         let query = FindPayments {
             metadata: command.of.metadata(),
-            customer: None,
+            customer: Some(self.customer(command.user, request).await?),
             created_since: command.created_at - TimeDelta::minutes(10),
-            created_until: None,
+            created_until: Some(command.created_at + TimeDelta::hours(25)),
         };
         let found = self.gateway()?.find_payments(&query).await;
         let found = found.map_err(|failure| call::request_error(&failure))?;

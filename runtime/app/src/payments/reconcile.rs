@@ -255,7 +255,7 @@ impl Payments {
                  where e.state = 'received' and e.created_at < now() - interval '15 minutes'"
             ),
             "an event could not be worked on yet",
-            |event: Uuid| self.work_on(event, request),
+            |event: Uuid| self.work_on(event, true, request),
         )
         .await
     }

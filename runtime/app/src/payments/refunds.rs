@@ -109,7 +109,7 @@ impl Payments {
         if refusal.is_some_and(call::is_for_now) {
             // This refusal says nothing about the card. The provider repeats it for the same key, so the next attempt
             // needs another one.
-            self.take_another_key(refund, request).await?;
+            self.take_another_key(refund, &owed.key, request).await?;
             return Err(later(failure, UNTIL_COVERED));
         }
         if refusal.is_some_and(is_disputed) {
@@ -118,11 +118,12 @@ impl Payments {
             }
             // No credits are given: the bank may be giving the buyer the same money. If the dispute is won, the refund
             // goes to the card; if it is lost, nothing is refunded.
-            self.take_another_key(refund, request).await?;
+            self.take_another_key(refund, &owed.key, request).await?;
             return Err(later(failure, WHILE_DISPUTED));
         }
-        if call::is_stuck(failure) {
-            self.take_another_key(refund, request).await?;
+        if call::is_spent(failure) {
+            self.take_another_key(refund, &owed.key, request).await?;
+            return Err(call::job_failure(failure));
         }
         let Some(refusal) = refusal.filter(|_| owed.known.is_none()) else {
             return Err(call::job_failure(failure));
@@ -136,14 +137,16 @@ impl Payments {
         Ok(self.to_wallet(refund, code, request).await?)
     }
 
-    async fn take_another_key(&self, refund: Uuid, request: Uuid) -> Result<()> {
+    /// Replaces the key that was refused. Another run may have done so already, and its call may be under way.
+    async fn take_another_key(&self, refund: Uuid, refused: &Key, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
                 sqlx::query(
                     "update app.refunds set stripe_idempotency_key = 'refund:' || id || ':' || gen_random_uuid()
-                     where id = $1 and state = 'pending' and stripe_refund_id is null",
+                     where id = $1 and state = 'pending' and stripe_refund_id is null and stripe_idempotency_key = $2",
                 )
                 .bind(refund)
+                .bind(refused.as_str())
                 .execute(cx.conn())
                 .await?;
                 Ok(())
@@ -243,7 +246,7 @@ async fn send(gateway: &dyn Gateway, refund: Uuid, owed: &Owed) -> Result<Refund
         metadata: Metadata::from([("refund_id".to_owned(), refund.to_string())]),
     };
     match gateway.create_refund(&owed.key, &new).await {
-        Err(failure) if call::is_stuck(&failure) => {
+        Err(failure) if call::is_spent(&failure) => {
             find(gateway, refund, owed).await?.ok_or(failure)
         }
         made => made,

@@ -115,8 +115,12 @@ impl Payments {
             Err(failure) => failure,
         };
         match call::refused(&failure) {
+            _ if call::is_spent(&failure) => {
+                self.next_attempt(transfer, &command.key, request).await?;
+                Err(call::job_failure(&failure))
+            }
             Some(refusal) if call::is_for_now(refusal) => {
-                self.next_attempt(transfer, request).await?;
+                self.next_attempt(transfer, &command.key, request).await?;
                 let error =
                     Error::new(&crate::problems::PROVIDER_AWAY).because(refusal.to_string());
                 Err(jobs::Failure::retry_in(error, Duration::from_secs(3600)))
@@ -126,12 +130,7 @@ impl Payments {
                 let code = call::code(refusal);
                 Ok(self.sent(transfer, None, Some(code), request).await?)
             }
-            None => {
-                if call::is_stuck(&failure) {
-                    self.next_attempt(transfer, request).await?;
-                }
-                Err(call::job_failure(&failure))
-            }
+            None => Err(call::job_failure(&failure)),
         }
     }
 
@@ -177,14 +176,16 @@ impl Payments {
         run.await
     }
 
-    async fn next_attempt(&self, transfer: Uuid, request: Uuid) -> Result<()> {
+    /// Replaces the key that was refused. Another run may have done so already, and its call may be under way.
+    async fn next_attempt(&self, transfer: Uuid, refused: &Key, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
                 sqlx::query(
                     "update app.transfers set attempt = attempt + 1, stripe_idempotency_key = 'transfer:' || id || ':' || (attempt + 1)
-                     where id = $1 and state = 'pending'",
+                     where id = $1 and state = 'pending' and stripe_idempotency_key = $2",
                 )
                 .bind(transfer)
+                .bind(refused.as_str())
                 .execute(cx.conn())
                 .await?;
                 Ok(())
@@ -217,7 +218,7 @@ async fn send_out(gateway: &dyn Gateway, command: &Command) -> Result<String, Fa
     };
     match gateway.create_transfer(&command.key, &new).await {
         Ok(made) => Ok(made.id),
-        Err(failure) if call::is_stuck(&failure) => find().await?.ok_or(failure),
+        Err(failure) if call::is_spent(&failure) => find().await?.ok_or(failure),
         Err(failure) => Err(failure),
     }
 }
@@ -257,7 +258,7 @@ async fn take_back(gateway: &dyn Gateway, command: &Command) -> Result<String, F
     };
     match gateway.reverse_transfer(&command.key, &new).await {
         Ok(made) => Ok(made.id),
-        Err(failure) if call::is_stuck(&failure) && is_done().await? => Ok(name),
+        Err(failure) if call::is_spent(&failure) && is_done().await? => Ok(name),
         Err(failure) => Err(failure),
     }
 }

@@ -11,7 +11,7 @@ const NEW_EVENT: &str = "select jsonb_build_object('event', e.title, 'followed',
         jsonb_build_object('event', e.id) as data, e.id as event_id, e.starts_at as expires_at,
         'event_published:' || e.id as key,
         array(select f.follower_id from app.follows f
-          where f.status = 'active' and f.entity_id in (e.host_id, e.venue_id)
+          where f.status = 'active' and f.entity_id in (e.host_id, case when app.may_announce_at(e.host_id, e.venue_id) then e.venue_id end)
             and (e.visibility = 'public' and (c.id is null or c.visibility = 'public')
               or exists (select from app.community_members m
                 where m.community_id = c.id and m.user_id = f.follower_id and m.state = 'active' and m.status = 'active'))) as members
@@ -36,7 +36,7 @@ pub(super) const CAUSES: &[Cause] = &[
                   where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
                     and app.may_order_tickets(e.id, w.user_id)) as members
               from app.events e left join app.event_schedules s on s.event_id = e.id
-              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
+              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now() and app.host_is_live(e.host_id)",
     },
     Cause {
         event: "event.update",
@@ -44,18 +44,18 @@ pub(super) const CAUSES: &[Cause] = &[
         message: "event_elsewhere",
         to_its_cause: true,
         // Without the address of the stream, which only ticket holders may see: members on the waiting list are told, too.
-        // A venue that is hidden is not named, as in calendars.
+        // A venue that not everybody may see is not named, as in calendars.
         sql: "select jsonb_build_object('event', e.title, 'place', case
                   when e.venue_id is null and e.location is null and e.online_url is not null then 'online'
-                  else coalesce(v.name || ', ' || v.address, v.name, c.name) end) as values,
+                  else coalesce(app.place_to_name(e.id), c.name) end) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
                 array(select t.holder_id from app.tickets t
                   where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in')
                   union select w.user_id from app.waitlist_entries w
                   where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
                     and app.may_order_tickets(e.id, w.user_id)) as members
-              from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id and v.status = 'active'
-              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
+              from app.events e join app.cities c on c.id = e.city_id
+              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now() and app.host_is_live(e.host_id)",
     },
     Cause {
         event: "event.update",
@@ -70,7 +70,7 @@ pub(super) const CAUSES: &[Cause] = &[
                   where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in')) as members
               from app.events e
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()
-                and e.venue_id is null and e.location is null and e.online_url is not null",
+                and e.venue_id is null and e.location is null and e.online_url is not null and app.host_is_live(e.host_id)",
     },
     Cause {
         event: "event.cancel",

@@ -129,6 +129,19 @@ pub(super) const CAUSES: &[Cause] = &[
                 and r.status = 'active' and r.state = 'open' and app.host_is_live(r.host_id)",
     },
     Cause {
+        event: "service_request.reopen",
+        changed: &[],
+        message: "lead_new",
+        to_its_cause: false,
+        sql: "select jsonb_build_object('request', l.title, 'business', b.name) as values,
+                jsonb_build_object('lead', l.id, 'business', b.id) as data,
+                null::uuid as event_id, l.needed_at as expires_at,
+                'lead_again:' || l.id || ':' || (now() at time zone 'UTC')::date as key, app.admins_of(b.id) as members
+              from app.leads l join app.businesses b on b.id = l.business_id join app.service_requests r on r.id = l.service_request_id
+              where r.id = $1 and l.status = 'active' and l.state in ('new', 'viewed') and b.status = 'active' and b.state = 'approved'
+                and r.status = 'active' and r.state = 'open' and app.host_is_live(r.host_id)",
+    },
+    Cause {
         event: "quote.send",
         changed: &[],
         message: "quote_sent",
