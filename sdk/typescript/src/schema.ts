@@ -7533,7 +7533,7 @@ export type paths = {
         get: operations["getReview"];
         /**
          * Replace a review
-         * @description **Who may**: (`guest` and the caller may read the `entity`) or `admin` of the `entity`.
+         * @description **Who may**: (`mine` and the caller may read the `entity`) or `admin` of the `entity`.
          */
         put: operations["replaceReview"];
         post?: never;
@@ -7546,7 +7546,7 @@ export type paths = {
         head?: never;
         /**
          * Update a review
-         * @description **Who may**: (`guest` and the caller may read the `entity`) or `admin` of the `entity`.
+         * @description **Who may**: (`mine` and the caller may read the `entity`) or `admin` of the `entity`.
          */
         patch: operations["updateReview"];
         trace?: never;
