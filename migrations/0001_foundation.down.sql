@@ -2155,6 +2155,8 @@ drop function app.purge_notifications(timestamptz,int);
 
 drop function app.admins_of(uuid);
 
+drop function app.place_to_name(uuid);
+
 drop function app.name_of(uuid);
 
 drop function app.mail_arrived(text);
@@ -2168,8 +2170,6 @@ drop function app.hold_windows(uuid[]);
 drop function app.quiet_until(timestamptz,text,jsonb);
 
 drop function app.choices(uuid[],text);
-
-drop function app.place_to_name(uuid);
 
 drop function app.claim_deliveries(text,int,interval);
 

@@ -36516,21 +36516,6 @@ alter function app.claim_deliveries(text, int, interval) owner to culturepass_ow
 revoke execute on function app.claim_deliveries(text, int, interval) from public;
 grant execute on function app.claim_deliveries(text, int, interval) to culturepass_job;
 
-create function app.place_to_name(p_event uuid) returns text
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return (
-    select coalesce(v.name || ', ' || v.address, v.name)
-    from app.events e join app.venues v on v.id = e.venue_id and v.status = 'active'
-    where e.id = p_event
-      and ((select true from app.venues_public p where p.id = v.id) or e.visibility = 'community' and v.owner_id = e.host_id)
-  );
-end
-$$;
-alter function app.place_to_name(uuid) owner to culturepass_authz;
-revoke execute on function app.place_to_name(uuid) from public;
-grant execute on function app.place_to_name(uuid) to culturepass_job;
-
 create function app.choices(p_users uuid[], p_type text) returns table (user_id uuid, channel text, enabled boolean, quiet_hours jsonb)
   language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
 #variable_conflict use_column
@@ -36727,6 +36712,21 @@ $$;
 alter function app.name_of(uuid) owner to culturepass_owner;
 revoke execute on function app.name_of(uuid) from public;
 grant execute on function app.name_of(uuid) to culturepass_authz, culturepass_job;
+
+create function app.place_to_name(p_event uuid) returns text
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select coalesce(v.name || ', ' || v.address, v.name)
+    from app.events e join app.venues v on v.id = e.venue_id and v.status = 'active'
+    where e.id = p_event
+      and ((select true from app.venues_public p where p.id = v.id) or e.visibility = 'community' and v.owner_id = e.host_id)
+  );
+end
+$$;
+alter function app.place_to_name(uuid) owner to culturepass_authz;
+revoke execute on function app.place_to_name(uuid) from public;
+grant execute on function app.place_to_name(uuid) to culturepass_job;
 
 create function app.admins_of(p_id uuid) returns uuid[]
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$

@@ -43,7 +43,7 @@ pub struct Options {
 /// The number of events that are published one after the other while no worker is running.
 const PUBLISHED: usize = 20;
 
-/// A host with followers, an administrator, and event drafts.
+/// A host with followers and an administrator.
 const HOST: &str = "
   set session_replication_role = replica;
   insert into app.organizations (id, city_id, name, slug, state)
@@ -57,13 +57,19 @@ const HOST: &str = "
   insert into app.devices (user_id, platform, push_token)
     select f.follower_id, 'android', 'device-of-' || f.follower_id from app.follows f;
   reset session_replication_role;
-  alter table app.events disable trigger events_audit;
-  insert into app.events (id, title, slug, starts_at, ends_at, timezone, online_url, city_id, host_type, host_id)
-    select ('b1000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'Everybody hears ' || n, 'everybody-hears-' || n,
-      now() + interval '30 days', now() + interval '30 days 2 hours', 'UTC', 'https://example.org/live', o.city_id, 'organization', o.id
-    from generate_series(1, 30) n, app.organizations o where o.slug = 'the-house';
-  alter table app.events enable trigger events_audit;
-  analyze app.follows, app.devices, app.events, app.users, app.role_assignments";
+  analyze app.follows, app.devices, app.users, app.role_assignments";
+
+/// Drafts of a host, whose ids contain the numbers from `first` to `last`.
+fn drafts(host: &str, first: usize, last: usize) -> String {
+    format!(
+        "alter table app.events disable trigger events_audit;
+         insert into app.events (id, title, slug, starts_at, ends_at, timezone, online_url, city_id, host_type, host_id)
+           select ('b1000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'Everybody hears ' || n, 'everybody-hears-' || n,
+             now() + interval '30 days', now() + interval '30 days 2 hours', 'UTC', 'https://example.org/live', o.city_id, 'organization', o.id
+           from generate_series({first}, {last}) n, app.organizations o where o.slug = '{host}';
+         alter table app.events enable trigger events_audit"
+    )
+}
 
 const VACUUM: &str = "vacuum analyze app.notifications, app.notification_deliveries";
 
@@ -91,6 +97,8 @@ pub async fn run(options: Options) -> Result<String> {
     world.crowd(&mut conn, many).await?;
     let host = HOST.replace("RECIPIENTS", &options.recipients.to_string());
     world::run(&mut conn, &host).await?;
+    world::run(&mut conn, &drafts("the-house", 1, 30)).await?;
+    world::run(&mut conn, "analyze app.events").await?;
     let mut config =
         DbConfig::new(prepare::url(&world.admin, "culturepass_app", prepare::SECURED).into());
     config.job_url = Some(prepare::url(&world.admin, "culturepass_job", prepare::SECURED).into());

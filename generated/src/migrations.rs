@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9b37eacc7e6bb304d7e41e936f05caa3266d50c3f4f3fc2915e479ce7aff9b358280c346ef2a347855ce3f1c0de88602",
+        checksum: "566d56d1e1b3e5067de2f685352d40bcd663d9e72498eea78a5182fb0a7fe60fc45f84070fb98ce3dd7fd72f5b285b9b",
     },
 ];

@@ -381,20 +381,3 @@ $$;
 alter function app.claim_deliveries(text, int, interval) owner to <app>_owner;
 revoke execute on function app.claim_deliveries(text, int, interval) from public;
 grant execute on function app.claim_deliveries(text, int, interval) to <app>_job;
-
--- The name and address of an event's venue for messages, which everybody who is told of the event may read: of a public
--- venue, or of a community that invites its members to its own. Null for others, as for events without a venue.
-create function app.place_to_name(p_event uuid) returns text
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return (
-    select coalesce(v.name || ', ' || v.address, v.name)
-    from app.events e join app.venues v on v.id = e.venue_id and v.status = 'active'
-    where e.id = p_event
-      and ((select true from app.venues_public p where p.id = v.id) or e.visibility = 'community' and v.owner_id = e.host_id)
-  );
-end
-$$;
-alter function app.place_to_name(uuid) owner to <app>_authz;
-revoke execute on function app.place_to_name(uuid) from public;
-grant execute on function app.place_to_name(uuid) to <app>_job;

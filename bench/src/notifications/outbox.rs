@@ -1,7 +1,7 @@
 //! From a committed change until its consumer has run: events that are published, and members who are notified of
 //! them.
 
-use super::{Notifications, PAUSE, all_told, until};
+use super::{Notifications, PAUSE, all_told, drafts, until};
 use crate::{
     search::percentiles,
     world::{self, Aim, Line},
@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// How many changes are made, one after the other, while nothing else happens.
 const CHANGES: usize = 200;
 
+/// The number of the first of the events that are published, in its id.
+const FIRST: usize = 1001;
+
 /// Another host with a single follower, whose administrator is that of the first one.
 const SMALL_HOST: &str = "
   set session_replication_role = replica;
@@ -22,17 +25,12 @@ const SMALL_HOST: &str = "
     values ('orgAdmin', 'd1000000-0000-7000-8000-000000000001', 'organization', 'a2000000-0000-7000-8000-000000000000', 'accepted');
   insert into app.follows (follower_id, entity_type, entity_id)
     values ('d1000000-0000-7000-8000-000000000002', 'organization', 'a2000000-0000-7000-8000-000000000000');
-  reset session_replication_role;
-  alter table app.events disable trigger events_audit;
-  insert into app.events (id, title, slug, starts_at, ends_at, timezone, online_url, city_id, host_type, host_id)
-    select ('b1000000-0000-7000-8000-' || lpad((1000 + n)::text, 12, '0'))::uuid, 'One hears ' || n, 'one-hears-' || n,
-      now() + interval '30 days', now() + interval '30 days 2 hours', 'UTC', 'https://example.org/live', o.city_id, 'organization', o.id
-    from generate_series(1, CHANGES) n, app.organizations o where o.slug = 'the-hut';
-  alter table app.events enable trigger events_audit";
+  reset session_replication_role";
 
 impl Notifications<'_> {
     pub(super) async fn outbox(&self, conn: &mut PgConnection) -> Result<Vec<Line>> {
-        world::run(conn, &SMALL_HOST.replace("CHANGES", &CHANGES.to_string())).await?;
+        world::run(conn, SMALL_HOST).await?;
+        world::run(conn, &drafts("the-hut", FIRST, FIRST + CHANGES - 1)).await?;
         world::run(conn, PAUSE).await?;
         let idle = self.idle(conn).await?;
         let killed = self.killed(conn).await?;
@@ -44,7 +42,7 @@ impl Notifications<'_> {
         let _worker = self.worker()?;
         tokio::time::sleep(Duration::from_secs(3)).await;
         let mut took = Vec::new();
-        for number in 1001..=1000 + CHANGES {
+        for number in FIRST..FIRST + CHANGES {
             self.publish(number).await?;
             let begun = Instant::now();
             until(conn, &all_told(1, number), 2).await?;

@@ -24,7 +24,7 @@ impl Guests {
         venue.parse().expect("an id")
     }
 
-    /// An event of a community of the member's at the venue, published.
+    /// Publishes an event of the host, a type and an id, at the venue.
     async fn publish(&self, by: &Member, host: (&str, &str), venue: Uuid) {
         let body = json!({"title": "Cheap pills", "starts_at": Utc::now() + Duration::days(9), "ends_at": Utc::now() + Duration::days(10),
             "timezone": "UTC", "host_type": host.0, "host_id": host.1, "city_id": self.server.city("melbourne").await, "venue_id": venue});

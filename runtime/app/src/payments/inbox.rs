@@ -258,9 +258,9 @@ impl Payments {
 
     /// Retries events that wait for their payment or could not be read, those first that were not tried for the longest
     /// time.
-    pub(super) async fn wake_early(&self, request: Uuid) -> Result<()> {
+    pub(super) async fn wake_parked(&self, request: Uuid) -> Result<()> {
         let run = self.db.run(Self::NAME, None, request, |cx| {
-            Box::pin(async move { wake_early(cx).await })
+            Box::pin(async move { wake_parked(cx).await })
         });
         run.await
     }
@@ -370,7 +370,7 @@ impl Payments {
 
 /// The same, in the transaction that has recorded a payment. Events are retried until shortly after the provider no
 /// longer lists them.
-pub async fn wake_early(cx: &mut Cx) -> Result<()> {
+pub async fn wake_parked(cx: &mut Cx) -> Result<()> {
     let woken: Vec<Uuid> = sqlx::query_scalar(
         "update app.stripe_events e set state = 'received', error = null, settled_at = null
          from (

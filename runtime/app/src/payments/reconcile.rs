@@ -155,7 +155,7 @@ impl Payments {
         self.top_ups(request).await?;
         self.subscriptions(request).await?;
         self.events_left(request).await?;
-        self.wake_early(request).await?;
+        self.wake_parked(request).await?;
         self.claim_again(request).await?;
         self.forget_cards_of_the_erased(request).await?;
         self.forget_looks(request).await?;

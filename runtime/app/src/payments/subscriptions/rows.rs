@@ -390,7 +390,7 @@ pub async fn book(cx: &mut Cx, invoice: &Invoice, subscription: &str) -> Result<
     .await?;
     match booked.rows_affected() {
         0 => Ok(()),
-        _ => inbox::wake_early(cx).await,
+        _ => inbox::wake_parked(cx).await,
     }
 }
 
