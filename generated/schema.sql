@@ -1470,7 +1470,7 @@ create table app.disputes (
 );
 comment on table app.disputes is 'A chargeback of a payment by the buyer''s bank. The platform submits evidence at Stripe.';
 comment on column app.disputes.quote_id is 'Quote whose fee is disputed.';
-comment on column app.disputes.state is '`closed` if it ended before any money moved.';
+comment on column app.disputes.state is '`closed` if an inquiry ended without a dispute, or the card network has prevented the dispute.';
 comment on column app.disputes.closed_at is 'When Stripe reported the bank''s decision.';
 comment on column app.disputes.synced_at is 'When the dispute was last read from Stripe. Older reads are ignored.';
 alter table app.disputes owner to culturepass_owner;
@@ -2279,6 +2279,8 @@ create table app.plan_periods (
   business_id uuid not null,
   counted_from timestamptz not null,
   counted_until timestamptz not null,
+  year_from timestamptz,
+  year_until timestamptz,
   reduced_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -2288,6 +2290,8 @@ create table app.plan_periods (
 comment on table app.plan_periods is 'The time for which the featured days of a business''s plan are counted. Kept by a trigger on subscriptions.';
 comment on column app.plan_periods.counted_from is 'Begin of the first billing period that was not begun early by a change of the plan.';
 comment on column app.plan_periods.counted_until is 'When the next billing period begins to be counted by itself.';
+comment on column app.plan_periods.year_from is 'Begin of the last year that a yearly plan was begun for. Its days are given once for that year.';
+comment on column app.plan_periods.year_until is 'When another year is counted by itself.';
 comment on column app.plan_periods.reduced_at is 'When the plan was last changed to one with fewer featured days.';
 alter table app.plan_periods owner to culturepass_owner;
 alter table app.plan_periods enable row level security;
@@ -3254,14 +3258,15 @@ create table app.wallet_credits (
   amount_cents bigint not null,
   remaining_cents bigint not null,
   currency text not null,
-  expires_at timestamptz not null,
+  expires_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint wallet_credits_pkey primary key (id)
 );
-comment on table app.wallet_credits is 'Credits that expire. Those that expire soonest are spent first.';
+comment on table app.wallet_credits is 'Credits that were given to a member. Those that expire soonest are spent first, and those that do not expire last.';
 comment on column app.wallet_credits.remaining_cents is 'Part neither spent nor expired.';
+comment on column app.wallet_credits.expires_at is 'Null if they do not expire.';
 alter table app.wallet_credits owner to culturepass_owner;
 alter table app.wallet_credits enable row level security;
 alter table app.wallet_credits force row level security;
@@ -3278,9 +3283,9 @@ create table app.wallet_credit_uses (
   updated_at timestamptz default now() not null,
   constraint wallet_credit_uses_pkey primary key (id)
 );
-comment on table app.wallet_credit_uses is 'Which credits an entry has spent, so that a refund gives back the same ones. One row for each grant of credits that expire, and one for the rest.';
+comment on table app.wallet_credit_uses is 'Which credits an entry has spent, so that a refund gives back the same ones. One row for each grant, and one for the rest, which are refunds of what a card has paid.';
 comment on column app.wallet_credit_uses.journal_id is 'Entry that has spent them.';
-comment on column app.wallet_credit_uses.credit_id is 'Null for credits that do not expire.';
+comment on column app.wallet_credit_uses.credit_id is 'Null for credits that were not given but refunded.';
 comment on column app.wallet_credit_uses.returned_cents is 'Part that refunds have given back.';
 alter table app.wallet_credit_uses owner to culturepass_owner;
 alter table app.wallet_credit_uses enable row level security;
@@ -4548,6 +4553,12 @@ alter table app.plan_periods add constraint plan_periods_counted_from_range
 
 alter table app.plan_periods add constraint plan_periods_counted_until_range
   check (counted_until >= '1900-01-01 00:00:00+00'::timestamptz and counted_until < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.plan_periods add constraint plan_periods_year_from_range
+  check (year_from >= '1900-01-01 00:00:00+00'::timestamptz and year_from < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.plan_periods add constraint plan_periods_year_until_range
+  check (year_until >= '1900-01-01 00:00:00+00'::timestamptz and year_until < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.plan_periods add constraint plan_periods_reduced_at_range
   check (reduced_at >= '1900-01-01 00:00:00+00'::timestamptz and reduced_at < '2201-01-01 00:00:00+00'::timestamptz);
@@ -6735,11 +6746,8 @@ create index wallet_accounts_owner_city_id_idx
 create unique index wallet_credits_journal_id_key
   on app.wallet_credits (journal_id);
 
-create index wallet_credits_wallet_id_expires_at_id_idx
-  on app.wallet_credits (wallet_id, expires_at, id);
-
-create index wallet_credits_expires_at_id_idx
-  on app.wallet_credits (expires_at, id);
+create index wallet_credits_wallet_id_expires_at_idx
+  on app.wallet_credits (wallet_id, expires_at);
 
 create index wallet_credits_wallet_id_idx
   on app.wallet_credits (wallet_id, id);
@@ -37267,6 +37275,8 @@ create function app.note_plan_period() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_fewer boolean := false;
+  v_is_year boolean;
+  v_noted app.plan_periods;
 begin
   if new.current_period_start is null or new.current_period_end is null then
     return null;
@@ -37274,13 +37284,23 @@ begin
   if tg_op = 'UPDATE' and new.plan_id is distinct from old.plan_id then
     select n.featured_days < o.featured_days into v_fewer from app.plans n, app.plans o where n.id = new.plan_id and o.id = old.plan_id;
   end if;
-  insert into app.plan_periods as p (business_id, counted_from, counted_until, reduced_at)
-  values (new.business_id, new.current_period_start, new.current_period_end, case when v_fewer then now() end)
+  v_is_year := coalesce((select l."interval" = 'year' from app.plans l where l.id = new.plan_id), false);
+  insert into app.plan_periods as p (business_id, counted_from, counted_until, year_from, year_until, reduced_at)
+  values (new.business_id, new.current_period_start, new.current_period_end,
+    case when v_is_year then new.current_period_start end, case when v_is_year then new.current_period_end end,
+    case when v_fewer then now() end)
   on conflict (business_id) do update set
     counted_from = case when excluded.counted_from >= p.counted_until then excluded.counted_from else p.counted_from end,
     counted_until = case when excluded.counted_from >= p.counted_until then excluded.counted_until
       else least(p.counted_until, excluded.counted_until) end,
-    reduced_at = coalesce(excluded.reduced_at, p.reduced_at);
+    year_from = case when excluded.year_from < p.year_until then p.year_from else coalesce(excluded.year_from, p.year_from) end,
+    year_until = case when excluded.year_from < p.year_until then p.year_until else coalesce(excluded.year_until, p.year_until) end,
+    reduced_at = coalesce(excluded.reduced_at, p.reduced_at)
+  returning p.* into v_noted;
+  -- Back in a year that had been left: what was booked for another plan meanwhile counts as well.
+  if v_is_year and v_noted.year_from < v_noted.counted_from then
+    update app.plan_periods p set counted_from = v_noted.year_from, reduced_at = null where p.id = v_noted.id;
+  end if;
   return null;
 end
 $$;
@@ -37487,7 +37507,8 @@ begin
   end if;
   days := least(ceil(extract(epoch from p_ends_at - greatest(p_starts_at, now())) / 86400), 1000000)::int;
   room := app.room_of_place(p_city, p_slot, p_starts_at, p_ends_at, null);
-  plan_days := least(days, app.plan_days_left(p_target_type, p_target));
+  -- A place that costs nothing uses no days.
+  plan_days := case when day_price_cents > 0 then least(days, app.plan_days_left(p_target_type, p_target)) else 0 end;
   amount_cents := day_price_cents * (days - plan_days);
   city_share_cents := app.city_share_of_place(p_target_type, p_target, p_city, currency, amount_cents);
   return next;
@@ -37496,6 +37517,19 @@ $$;
 alter function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) owner to culturepass_counter;
 revoke execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) from public;
 grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to culturepass_app, culturepass_job;
+
+create function app.lasts_beyond_event(p_target_type text, p_target uuid, p_starts_at timestamptz, p_days int) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_target_type = 'event' and exists (
+    select from app.events e
+    where e.id = p_target and greatest(p_starts_at, now()) + make_interval(hours => 24 * (p_days - 1)) >= e.ends_at
+  );
+end
+$$;
+alter function app.lasts_beyond_event(text, uuid, timestamptz, int) owner to culturepass_counter;
+revoke execute on function app.lasts_beyond_event(text, uuid, timestamptz, int) from public;
+grant execute on function app.lasts_beyond_event(text, uuid, timestamptz, int) to culturepass_app, culturepass_job;
 
 create function app.has_unpaid_place(p_target_type text, p_target uuid, p_city uuid, p_slot text) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -37546,6 +37580,9 @@ begin
   end if;
   if v_price.days > v_price.max_days then
     raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
+  end if;
+  if app.lasts_beyond_event(new.target_type, new.target_id, new.starts_at, v_price.days) then
+    raise exception 'longer than the event' using errcode = '23514', constraint = 'promotions_event_end';
   end if;
   if v_price.amount_cents > 0 and (v_price.amount_cents % app.card_step(v_price.currency) <> 0
     or v_price.amount_cents < app.card_minimum(v_price.currency)
@@ -39472,12 +39509,13 @@ declare
   v_used bigint;
   v_currency text;
   v_credit record;
+  v_of_grant boolean := exists (select from app.wallet_credits c where c.journal_id = p_reverses);
 begin
   select w.currency into strict v_currency from app.wallet_accounts w where w.id = p_wallet;
   for v_credit in
     select c.id, c.remaining_cents from app.wallet_credits c
-    where c.wallet_id = p_wallet and c.remaining_cents > 0
-    order by c.journal_id is not distinct from p_reverses desc, c.expires_at, c.id for update
+    where c.wallet_id = p_wallet and c.remaining_cents > 0 and (c.journal_id = p_reverses or not v_of_grant)
+    order by c.expires_at, c.id for update
   loop
     exit when v_left = 0;
     v_used := least(v_left, v_credit.remaining_cents);
@@ -39485,6 +39523,9 @@ begin
     insert into app.wallet_credit_uses (journal_id, credit_id, amount_cents, currency) values (p_journal, v_credit.id, v_used, v_currency);
     v_left := v_left - v_used;
   end loop;
+  if v_left > 0 and v_of_grant then
+    raise exception 'the credits are spent' using errcode = '23514', constraint = 'wallet_credits_spent';
+  end if;
   if v_left > 0 then
     insert into app.wallet_credit_uses (journal_id, amount_cents, currency) values (p_journal, v_left, v_currency);
   end if;
@@ -39502,7 +39543,8 @@ begin
   v_journal := app.post_journal(p_kind, p_key, p_reference, null, null, jsonb_build_array(
     jsonb_build_object('wallet_id', p_from, 'amount_cents', -p_amount),
     jsonb_build_object('wallet_id', p_to, 'amount_cents', p_amount)));
-  if p_expires is not null then
+  -- The refund of a card payment is the member's own money: no grant.
+  if p_kind <> 'refund_credit' then
     insert into app.wallet_credits (wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at)
     select w.id, v_journal, p_amount, p_amount, w.currency, p_expires from app.wallet_accounts w where w.id = p_to
     on conflict (journal_id) do nothing;
@@ -39587,7 +39629,7 @@ begin
     from app.wallet_journals j join app.wallet_credit_uses u on u.journal_id = j.id
     left join app.wallet_credits c on c.id = u.credit_id
     where j.idempotency_key = p_purchase and u.returned_cents < u.amount_cents
-    order by c.expires_at desc nulls first, u.id desc
+    order by u.credit_id is null desc, c.expires_at desc nulls first, u.id desc
   loop
     exit when v_left = 0;
     v_part := least(v_left, v_use.rest);
@@ -39671,8 +39713,8 @@ begin
     v_taken := v_taken + v_leg;
     v_next := v_next + 1;
   end loop;
-  -- What a card has paid is refunded as credits that do not expire, and those that expire are spent first. The unspent
-  -- part of such refunds is therefore at most the balance without credits that expire. Those are not taken, because they
+  -- What a card has paid is refunded as credits that are spent last. The unspent part of such refunds is therefore at most
+  -- the balance without credits that were given. Those are not taken: they are not the disputed payment's money, and
   -- would no longer expire when given back.
   select least(p_due - v_taken, greatest(least(app.available_credits(p_wallet), w.balance_cents - (
     select coalesce(sum(c.remaining_cents), 0) from app.wallet_credits c where c.wallet_id = w.id)), 0)) into v_leg
@@ -39968,6 +40010,18 @@ end
 $$;
 alter function app.entry_can_be_reversed() owner to culturepass_counter;
 revoke execute on function app.entry_can_be_reversed() from public;
+
+create function app.find_money_faults() returns table(fault text, entity_type text, entity_id uuid)
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return query select f.fault, f.entity_type, f.entity_id from app.ticket_faults f
+    union all select f.fault, f.entity_type, f.entity_id from app.payment_faults f
+    union all select f.fault, f.entity_type, f.entity_id from app.promotion_faults f;
+end
+$$;
+alter function app.find_money_faults() owner to culturepass_counter;
+revoke execute on function app.find_money_faults() from public;
+grant execute on function app.find_money_faults() to culturepass_job;
 
 create function app.find_wallet_faults() returns table(fault text, entity_type text, entity_id uuid)
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -40601,7 +40655,7 @@ create view app.payment_faults with (security_invoker = true) as
     select x.dispute_id, sum(case x.kind when 'dispute_reversal' then x.amount_cents else -x.amount_cents end) as missing
     from app.transfers x where x.dispute_id is not null and x.state <> 'failed' group by 1
   ) s on s.dispute_id = d.id
-  where d.state = 'won' and d.closed_at < now() - interval '10 minutes' and s.missing > 0
+  where d.state in ('won', 'closed') and d.closed_at < now() - interval '10 minutes' and s.missing > 0
   union all
   select 'owed by banks is not what is disputed', (array_agg(x.entity_type order by x.id))[1], (array_agg(x.id order by x.id))[1]
   from (
@@ -40857,14 +40911,14 @@ create view app.wallet_faults with (security_invoker = true) as
   ) s on s.wallet_id = w.id
   where w.held_cents <> coalesce(s.total, 0)
   union all
-  select 'more credits that lapse than there are', 'wallet_account', w.id
+  select 'more credits that were given than there are', 'wallet_account', w.id
   from app.wallet_accounts w
   join (
     select c.wallet_id, sum(c.remaining_cents) as total from app.wallet_credits c group by c.wallet_id
   ) s on s.wallet_id = w.id
   where s.total > w.balance_cents
   union all
-  select 'credits that lapse are not what was given, spent and given back', 'wallet_credit', c.id
+  select 'given credits are not what was given, spent and given back', 'wallet_credit', c.id
   from app.wallet_credits c
   left join (
     select u.credit_id, sum(u.amount_cents - u.returned_cents) as total from app.wallet_credit_uses u group by 1
@@ -42206,8 +42260,8 @@ create trigger plans_audit
   for each row execute function audit.record_plans();
 
 create trigger plan_periods_stamp
-  before update of business_id, counted_from, counted_until, reduced_at on app.plan_periods
-  for each row when ((new.business_id is distinct from old.business_id or new.counted_from is distinct from old.counted_from or new.counted_until is distinct from old.counted_until or new.reduced_at is distinct from old.reduced_at))
+  before update of business_id, counted_from, counted_until, year_from, year_until, reduced_at on app.plan_periods
+  for each row when ((new.business_id is distinct from old.business_id or new.counted_from is distinct from old.counted_from or new.counted_until is distinct from old.counted_until or new.year_from is distinct from old.year_from or new.year_until is distinct from old.year_until or new.reduced_at is distinct from old.reduced_at))
   execute function sec.stamp();
 
 create trigger promo_codes_archived
@@ -47998,8 +48052,8 @@ grant select on app.plans to culturepass_counter;
 grant update (status, archived_from) on app.plans to culturepass_counter;
 
 grant select on app.plan_periods to culturepass_job;
-grant insert (id, business_id, counted_from, counted_until, reduced_at) on app.plan_periods to culturepass_job;
-grant update (business_id, counted_from, counted_until, reduced_at) on app.plan_periods to culturepass_job;
+grant insert (id, business_id, counted_from, counted_until, year_from, year_until, reduced_at) on app.plan_periods to culturepass_job;
+grant update (business_id, counted_from, counted_until, year_from, year_until, reduced_at) on app.plan_periods to culturepass_job;
 grant delete on app.plan_periods to culturepass_job;
 
 grant select on app.plan_periods to culturepass_authz;

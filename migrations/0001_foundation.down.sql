@@ -1857,6 +1857,8 @@ drop view app.businesses_public;
 
 drop function app.find_wallet_faults();
 
+drop function app.find_money_faults();
+
 drop function app.entry_can_be_reversed();
 
 drop function app.leg_of_account();
@@ -2078,6 +2080,8 @@ drop function app.book_place();
 drop function app.payer_of_place(text,uuid);
 
 drop function app.has_unpaid_place(text,uuid,uuid,text);
+
+drop function app.lasts_beyond_event(text,uuid,timestamptz,int);
 
 drop function app.price_of_place(text,uuid,uuid,text,timestamptz,timestamptz);
 

@@ -12,7 +12,7 @@ pub enum DisputeState { Inquiry, NeedsResponse, UnderReview, Won, Lost, Closed }
 #[derive(Debug, Clone, Entity)]
 pub struct Dispute {
     pub id: Uuid,
-    /// `closed` if it ended before any money moved.
+    /// `closed` if an inquiry ended without a dispute, or the card network has prevented the dispute.
     pub state: DisputeState,
     pub amount_cents: i64,
     pub currency: String,

@@ -509,6 +509,16 @@ pub static MESSAGES: &[Message] = &[
             Wording { locale: "de", title: &[Piece::Text("Du hast "), Piece::Value("amount"), Piece::Text(" Guthaben")], text: &[Piece::Value("amount"), Piece::Text(" liegen in deinem Wallet. Sie gelten bis "), Piece::Value("until"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
+    // To whom they belong, if they do not expire.
+    Message {
+        name: "credits_given",
+        ty: "wallet",
+        values: &[("amount", ValueType::Money)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("You have "), Piece::Value("amount"), Piece::Text(" of credits")], text: &[Piece::Value("amount"), Piece::Text(" are in your wallet. They do not expire.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Du hast "), Piece::Value("amount"), Piece::Text(" Guthaben")], text: &[Piece::Value("amount"), Piece::Text(" liegen in deinem Wallet. Sie verfallen nicht.")], push: &[], email: &[] },
+        ],
+    },
     // To the same, a week before the end.
     Message {
         name: "credits_lapse",

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "566d56d1e1b3e5067de2f685352d40bcd663d9e72498eea78a5182fb0a7fe60fc45f84070fb98ce3dd7fd72f5b285b9b",
+        checksum: "15c1e97e9d780ab536153bf77c63a46b687d23b395b65de45c02930002c8a1b51ec4dfa8be13309528b04906030934ed",
     },
 ];

@@ -12,6 +12,10 @@ pub struct PlanPeriod {
     pub counted_from: DateTime<Utc>,
     /// When the next billing period begins to be counted by itself.
     pub counted_until: DateTime<Utc>,
+    /// Begin of the last year that a yearly plan was begun for. Its days are given once for that year.
+    pub year_from: Option<DateTime<Utc>>,
+    /// When another year is counted by itself.
+    pub year_until: Option<DateTime<Utc>>,
     /// When the plan was last changed to one with fewer featured days.
     pub reduced_at: Option<DateTime<Utc>>,
     pub business_id: Uuid,

@@ -189,7 +189,7 @@ create view app.payment_faults with (security_invoker = true) as
     select x.dispute_id, sum(case x.kind when 'dispute_reversal' then x.amount_cents else -x.amount_cents end) as missing
     from app.transfers x where x.dispute_id is not null and x.state <> 'failed' group by 1
   ) s on s.dispute_id = d.id
-  where d.state = 'won' and d.closed_at < now() - interval '10 minutes' and s.missing > 0
+  where d.state in ('won', 'closed') and d.closed_at < now() - interval '10 minutes' and s.missing > 0
   union all
   select 'owed by banks is not what is disputed', (array_agg(x.entity_type order by x.id))[1], (array_agg(x.id order by x.id))[1]
   from (

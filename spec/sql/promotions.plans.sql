@@ -2,11 +2,15 @@
 
 -- Notes since when the featured days of a business are counted. That is the begin of the billing period, unless the
 -- period began before the one before it was over: a change of the interval begins a new one at once, and the price of the
--- old one is credited, so each change would give the days again. Also notes changes to a plan with fewer days.
+-- old one is credited, so each change would give the days again. Who leaves a yearly plan for a monthly one and comes back
+-- within that year has the year's days counted from its begin: otherwise a year's days could be had each month. Also notes
+-- changes to a plan with fewer days.
 create function app.note_plan_period() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_fewer boolean := false;
+  v_is_year boolean;
+  v_noted app.plan_periods;
 begin
   if new.current_period_start is null or new.current_period_end is null then
     return null;
@@ -14,13 +18,23 @@ begin
   if tg_op = 'UPDATE' and new.plan_id is distinct from old.plan_id then
     select n.featured_days < o.featured_days into v_fewer from app.plans n, app.plans o where n.id = new.plan_id and o.id = old.plan_id;
   end if;
-  insert into app.plan_periods as p (business_id, counted_from, counted_until, reduced_at)
-  values (new.business_id, new.current_period_start, new.current_period_end, case when v_fewer then now() end)
+  v_is_year := coalesce((select l."interval" = 'year' from app.plans l where l.id = new.plan_id), false);
+  insert into app.plan_periods as p (business_id, counted_from, counted_until, year_from, year_until, reduced_at)
+  values (new.business_id, new.current_period_start, new.current_period_end,
+    case when v_is_year then new.current_period_start end, case when v_is_year then new.current_period_end end,
+    case when v_fewer then now() end)
   on conflict (business_id) do update set
     counted_from = case when excluded.counted_from >= p.counted_until then excluded.counted_from else p.counted_from end,
     counted_until = case when excluded.counted_from >= p.counted_until then excluded.counted_until
       else least(p.counted_until, excluded.counted_until) end,
-    reduced_at = coalesce(excluded.reduced_at, p.reduced_at);
+    year_from = case when excluded.year_from < p.year_until then p.year_from else coalesce(excluded.year_from, p.year_from) end,
+    year_until = case when excluded.year_from < p.year_until then p.year_until else coalesce(excluded.year_until, p.year_until) end,
+    reduced_at = coalesce(excluded.reduced_at, p.reduced_at)
+  returning p.* into v_noted;
+  -- Back in a year that had been left: what was booked for another plan meanwhile counts as well.
+  if v_is_year and v_noted.year_from < v_noted.counted_from then
+    update app.plan_periods p set counted_from = v_noted.year_from, reduced_at = null where p.id = v_noted.id;
+  end if;
   return null;
 end
 $$;

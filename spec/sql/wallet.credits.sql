@@ -1,7 +1,9 @@
--- Credits that expire: how they are given, spent, given back by refunds, and taken back once they have expired.
+-- Credits that were given: how they are given, spent, given back by refunds, and taken back once they have expired.
 
--- Spending uses expiring credits first, in the order of their expiry; an entry that reverses a grant uses the credits of
--- that grant first. Which credits an entry has used is recorded, so that a refund can give back the same ones.
+-- Spending uses expiring credits first, in the order of their expiry, then given credits that do not expire, then those
+-- that refunds of card payments have left. Which credits an entry has used is recorded, so that a refund can give back
+-- the same ones. An entry that reverses a grant takes credits of that grant only, and is refused if they are spent:
+-- others may have been paid for by the member.
 create function app.use_credits(p_journal uuid, p_wallet uuid, p_amount bigint, p_reverses uuid) returns void
   language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
@@ -9,12 +11,13 @@ declare
   v_used bigint;
   v_currency text;
   v_credit record;
+  v_of_grant boolean := exists (select from app.wallet_credits c where c.journal_id = p_reverses);
 begin
   select w.currency into strict v_currency from app.wallet_accounts w where w.id = p_wallet;
   for v_credit in
     select c.id, c.remaining_cents from app.wallet_credits c
-    where c.wallet_id = p_wallet and c.remaining_cents > 0
-    order by c.journal_id is not distinct from p_reverses desc, c.expires_at, c.id for update
+    where c.wallet_id = p_wallet and c.remaining_cents > 0 and (c.journal_id = p_reverses or not v_of_grant)
+    order by c.expires_at, c.id for update
   loop
     exit when v_left = 0;
     v_used := least(v_left, v_credit.remaining_cents);
@@ -22,6 +25,9 @@ begin
     insert into app.wallet_credit_uses (journal_id, credit_id, amount_cents, currency) values (p_journal, v_credit.id, v_used, v_currency);
     v_left := v_left - v_used;
   end loop;
+  if v_left > 0 and v_of_grant then
+    raise exception 'the credits are spent' using errcode = '23514', constraint = 'wallet_credits_spent';
+  end if;
   if v_left > 0 then
     insert into app.wallet_credit_uses (journal_id, amount_cents, currency) values (p_journal, v_left, v_currency);
   end if;
@@ -40,7 +46,8 @@ begin
   v_journal := app.post_journal(p_kind, p_key, p_reference, null, null, jsonb_build_array(
     jsonb_build_object('wallet_id', p_from, 'amount_cents', -p_amount),
     jsonb_build_object('wallet_id', p_to, 'amount_cents', p_amount)));
-  if p_expires is not null then
+  -- The refund of a card payment is the member's own money: no grant.
+  if p_kind <> 'refund_credit' then
     insert into app.wallet_credits (wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at)
     select w.id, v_journal, p_amount, p_amount, w.currency, p_expires from app.wallet_accounts w where w.id = p_to
     on conflict (journal_id) do nothing;
@@ -105,8 +112,9 @@ alter function app.expire_credits(int) owner to <app>_owner;
 revoke execute on function app.expire_credits(int) from public;
 grant execute on function app.expire_credits(int) to <app>_job;
 
--- Refunds a purchase to the wallet. The credits that have paid for it come back as they were: those that do not expire
--- first, as they were spent last, then the others, the latest expiry first. Credits that have expired since expire again
+-- Refunds a purchase to the wallet. The credits that have paid for it come back as they were: those that were spent last
+-- first, which are refunds of card payments, then given credits that do not expire, then the others, the latest expiry
+-- first. Credits that have expired since expire again
 -- in the same transaction. What a refund gives beyond the credits that were spent was paid by card, and does not expire.
 -- A repeated key gives back nothing and returns the same journal.
 create function app.give_back_credits(p_key text, p_reference text, p_purchase text, p_from uuid, p_to uuid, p_amount bigint) returns uuid
@@ -133,7 +141,7 @@ begin
     from app.wallet_journals j join app.wallet_credit_uses u on u.journal_id = j.id
     left join app.wallet_credits c on c.id = u.credit_id
     where j.idempotency_key = p_purchase and u.returned_cents < u.amount_cents
-    order by c.expires_at desc nulls first, u.id desc
+    order by u.credit_id is null desc, c.expires_at desc nulls first, u.id desc
   loop
     exit when v_left = 0;
     v_part := least(v_left, v_use.rest);

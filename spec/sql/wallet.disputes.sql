@@ -71,8 +71,8 @@ begin
     v_taken := v_taken + v_leg;
     v_next := v_next + 1;
   end loop;
-  -- What a card has paid is refunded as credits that do not expire, and those that expire are spent first. The unspent
-  -- part of such refunds is therefore at most the balance without credits that expire. Those are not taken, because they
+  -- What a card has paid is refunded as credits that are spent last. The unspent part of such refunds is therefore at most
+  -- the balance without credits that were given. Those are not taken: they are not the disputed payment's money, and
   -- would no longer expire when given back.
   select least(p_due - v_taken, greatest(least(app.available_credits(p_wallet), w.balance_cents - (
     select coalesce(sum(c.remaining_cents), 0) from app.wallet_credits c where c.wallet_id = w.id)), 0)) into v_leg

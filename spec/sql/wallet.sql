@@ -342,14 +342,14 @@ create view app.wallet_faults with (security_invoker = true) as
   ) s on s.wallet_id = w.id
   where w.held_cents <> coalesce(s.total, 0)
   union all
-  select 'more credits that lapse than there are', 'wallet_account', w.id
+  select 'more credits that were given than there are', 'wallet_account', w.id
   from app.wallet_accounts w
   join (
     select c.wallet_id, sum(c.remaining_cents) as total from app.wallet_credits c group by c.wallet_id
   ) s on s.wallet_id = w.id
   where s.total > w.balance_cents
   union all
-  select 'credits that lapse are not what was given, spent and given back', 'wallet_credit', c.id
+  select 'given credits are not what was given, spent and given back', 'wallet_credit', c.id
   from app.wallet_credits c
   left join (
     select u.credit_id, sum(u.amount_cents - u.returned_cents) as total from app.wallet_credit_uses u group by 1
@@ -400,7 +400,19 @@ create view app.money_invariants with (security_invoker = true) as
   select f.fault, f.entity_type, f.entity_id from app.promotion_faults f;
 alter view app.money_invariants owner to <app>_counter;
 
--- The view shows readers only what they may read; this function checks all rows.
+-- The views show readers only what they may read; these functions check all rows.
+create function app.find_money_faults() returns table(fault text, entity_type text, entity_id uuid)
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return query select f.fault, f.entity_type, f.entity_id from app.ticket_faults f
+    union all select f.fault, f.entity_type, f.entity_id from app.payment_faults f
+    union all select f.fault, f.entity_type, f.entity_id from app.promotion_faults f;
+end
+$$;
+alter function app.find_money_faults() owner to <app>_counter;
+revoke execute on function app.find_money_faults() from public;
+grant execute on function app.find_money_faults() to <app>_job;
+
 create function app.find_wallet_faults() returns table(fault text, entity_type text, entity_id uuid)
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -112,11 +112,38 @@ impl Fake {
     }
 
     pub fn close_dispute(&self, id: &str, won: bool) -> Answer<Value> {
+        self.change_dispute(id, |world, id| dispute::close(world, id, won))
+    }
+
+    /// The bank has issued a new card in place of a saved one, with another expiry.
+    pub fn renew_card(&self, id: &str, exp_month: i64, exp_year: i64) {
+        let mut world = self.world();
+        let edit = world.edit(id);
+        edit["card"]["exp_month"] = exp_month.into();
+        edit["card"]["exp_year"] = exp_year.into();
+        event::emit(&mut world, "payment_method.automatically_updated", id);
+    }
+
+    /// The bank makes a dispute of an inquiry.
+    pub fn escalate_dispute(&self, id: &str) -> Answer<Value> {
+        self.change_dispute(id, dispute::escalate)
+    }
+
+    /// The card network resolves an open dispute without the bank's decision.
+    pub fn prevent_dispute(&self, id: &str) -> Answer<Value> {
+        self.change_dispute(id, dispute::prevent)
+    }
+
+    fn change_dispute(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut World, &str) -> crate::error::Result<()>,
+    ) -> Answer<Value> {
         let mut world = self.world();
         if world.object(id).str("object") != "dispute" {
             return Err(ApiError::not_found("dispute", id).into());
         }
-        dispute::close(&mut world, id, won)?;
+        change(&mut world, id)?;
         Ok(visible(world.object(id)))
     }
 

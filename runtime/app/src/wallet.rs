@@ -71,7 +71,12 @@ impl Module for Wallet {
                 Ok(wallet.lapse().await.map(drop)?)
             }),
             Job::of(self, "wallet.reconcile", |wallet, _| async move {
-                Ok(wallet.reconcile().await.map(drop)?)
+                // Both are tried before either error is returned.
+                let wallets = wallet.reconcile().await;
+                let others = wallet.audit().await;
+                wallets?;
+                others?;
+                Ok(())
             }),
             Job::of(self, "wallet.reward_referral", |wallet, run| async move {
                 let event: Event = run.payload()?;

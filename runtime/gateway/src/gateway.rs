@@ -70,9 +70,10 @@ pub trait Gateway: Send + Sync {
         key: &'a Key,
         transfer: &'a NewTransfer,
     ) -> Answer<'a, Transfer>;
-    fn transfer<'a>(&'a self, id: &'a str) -> Answer<'a, Transfer>;
     /// All transfers of a group, newest first.
     fn transfers<'a>(&'a self, transfer_group: &'a str) -> Answer<'a, Vec<Transfer>>;
+    /// All reversals of a transfer, newest first.
+    fn reversals<'a>(&'a self, transfer: &'a str) -> Answer<'a, Vec<Reversal>>;
     fn reverse_transfer<'a>(
         &'a self,
         key: &'a Key,

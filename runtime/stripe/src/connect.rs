@@ -17,8 +17,8 @@ use stripe_connect::{
         CreateAccountCapabilitiesTransfers, CreateAccountType, ListAccount, RetrieveAccount,
     },
     account_link::{CreateAccountLink, CreateAccountLinkType},
-    transfer::{CreateTransfer, ListTransfer, RetrieveTransfer},
-    transfer_reversal::CreateIdTransferReversal,
+    transfer::{CreateTransfer, ListTransfer},
+    transfer_reversal::{CreateIdTransferReversal, ListIdTransferReversal},
 };
 use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
@@ -103,11 +103,6 @@ pub async fn create_transfer(
     read(client.change(key, request).await?, convert::transfer)
 }
 
-pub async fn transfer(client: &Client, id: &str) -> Result<Transfer, Failure> {
-    let request = RetrieveTransfer::new(part(id)?);
-    read(client.read(request).await?, convert::transfer)
-}
-
 pub async fn transfers(client: &Client, group: &str) -> Result<Vec<Transfer>, Failure> {
     let page = |after: Option<String>| {
         let request = ListTransfer::new().transfer_group(group).limit(PAGE);
@@ -119,6 +114,20 @@ pub async fn transfers(client: &Client, group: &str) -> Result<Vec<Transfer>, Fa
     let items = list::all(client, None, page).await?;
     let transfers = items.iter().map(|text| list::item(text, convert::transfer));
     transfers.collect()
+}
+
+pub async fn reversals(client: &Client, transfer: &str) -> Result<Vec<Reversal>, Failure> {
+    let of = part(transfer)?;
+    let page = |after: Option<String>| {
+        let request = ListIdTransferReversal::new(of).limit(PAGE);
+        match after {
+            Some(after) => request.starting_after(after).build(),
+            None => request.build(),
+        }
+    };
+    let items = list::all(client, None, page).await?;
+    let reversals = items.iter().map(|text| list::item(text, convert::reversal));
+    reversals.collect()
 }
 
 pub async fn reverse(client: &Client, key: &Key, new: &NewReversal) -> Result<Reversal, Failure> {

@@ -65,8 +65,8 @@ impl Gateway for StripeGateway {
         create_account_link(key: &'a Key, new: &'a NewAccountLink) -> AccountLink
             => connect::create_link;
         create_transfer(key: &'a Key, new: &'a NewTransfer) -> Transfer => connect::create_transfer;
-        transfer(id: &'a str) -> Transfer => connect::transfer;
         transfers(group: &'a str) -> Vec<Transfer> => connect::transfers;
+        reversals(transfer: &'a str) -> Vec<Reversal> => connect::reversals;
         reverse_transfer(key: &'a Key, new: &'a NewReversal) -> Reversal => connect::reverse;
         balance(account: Option<&'a str>) -> Vec<BalanceLine> => connect::balance;
 

@@ -1,6 +1,7 @@
 //! P6: saved cards are removed at the service even if no member is left to remove them.
 
 use super::stage::Stage;
+use serde_json::json;
 use uuid::Uuid;
 
 const GOOD_CARD: &str = "4242424242424242";
@@ -58,4 +59,38 @@ async fn p6_the_service_forgets_the_cards_of_who_is_erased() {
     }
     let cards = stage.mira.client.get("/payment-methods").await;
     assert_eq!(cards.expect(200).json["data"], before);
+}
+
+/// P6: what happens to a card at the provider is followed: its bank renews it, and it is removed there.
+#[tokio::test]
+async fn p6_a_card_that_is_renewed_or_removed_at_the_provider_is_followed() {
+    let stage = Stage::new().await;
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    let path = format!("/payment-methods/{card}");
+    let of = "select stripe_payment_method_id from app.payment_methods where id = $1::text::uuid";
+    let known: String = sqlx::query_scalar(of)
+        .bind(&card)
+        .fetch_one(&mut stage.server.superuser().await)
+        .await
+        .expect("a card");
+    let fake = &stage.stripe.fake;
+    fake.renew_card(&known, 7, 2049);
+    stage.stripe.deliver(&stage.server).await;
+    let shown = stage.mira.client.get(&path).await.expect(200).json;
+    assert_eq!(
+        (&shown["exp_month"], &shown["exp_year"]),
+        (&json!(7), &json!(2049))
+    );
+    let key = gateway::Key::new("removed-at-the-provider").expect("a key");
+    let gateway = stage.stripe.gateway();
+    gateway.detach_card(&key, &known).await.expect("removed");
+    stage.stripe.deliver(&stage.server).await;
+    stage.mira.client.get(&path).await.expect(404);
+    // It can't be used any more, and the buyer is told so.
+    let kind = stage.tickets("Seat", 4500, 10).await;
+    let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let order = order.expect(201).id();
+    let body = json!({"payment_method_id": card});
+    let refused = stage.pay(&stage.mira, &order, body).await.expect(422);
+    assert_eq!(refused.pointers(), ["/payment_method_id"]);
 }

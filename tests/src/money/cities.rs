@@ -112,6 +112,27 @@ async fn c7_a_city_is_paid_once_for_what_is_closed() {
     assert_eq!(seen.json["data"][0]["amount_cents"], 1000);
 }
 
+/// A month is closed five days after its end, by the clock of the database, and not before.
+#[tokio::test]
+async fn c7_a_month_is_closed_five_days_after_its_end() {
+    let hall = Hall::new().await;
+    hall.earned("2026-01-01", 500, "open").await;
+    let payments = hall.stage.payments();
+    let closed = async |days_and_hours: &str| {
+        // The month that has ended this long before now, as seen by the job.
+        hall.stage
+            .run(format!(
+                "update app.revenue_shares set state = 'open',
+                   period_start = ((now() at time zone 'UTC') - interval '1 month' - interval '{days_and_hours}')::date"
+            ))
+            .await;
+        payments.accrue_shares(Uuid::now_v7()).await.expect("a run");
+        hall.months("closed").await
+    };
+    assert_eq!(closed("4 days").await, 0);
+    assert_eq!(closed("7 days").await, 1);
+}
+
 #[tokio::test]
 async fn c7_a_month_below_nothing_is_carried_over() {
     let hall = Hall::new().await;

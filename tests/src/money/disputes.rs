@@ -1,5 +1,6 @@
 //! P7: the effects of a dispute on its order: while it is open, when it is won, and when it is lost.
 
+mod ends;
 mod parts;
 mod places;
 mod receivable;

@@ -219,8 +219,21 @@ async fn w5_notices_credits_that_a_refund_makes_permanent() {
     assert_eq!(stage.wallet(&stage.mira).await, (1_000, 0));
     let found = super::faults(stage.server.superuser().await.looking()).await;
     let of = |fault: &str| found.iter().any(|found| found.starts_with(fault));
-    assert!(of("credits that lapse are not what was given"), "{found:?}");
+    assert!(of("given credits are not what was given"), "{found:?}");
     assert!(of("an entry of a member does not say"), "{found:?}");
+}
+
+/// Gives Mira credits that expire late, by mistake. Returns the entry.
+async fn given(stage: &Stage, amount_cents: i64) -> String {
+    let body = json!({"user_id": stage.mira.id, "kind": "event_credit", "amount_cents": amount_cents, "currency": "AUD",
+        "reference": "By mistake", "expires_at": "2100-01-01T00:00:00Z"});
+    let budget = json!({"amount_cents": amount_cents, "reference": "Spring"});
+    keyed(&stage.paula, "/wallet/budgets/AUD/fundings", budget)
+        .await
+        .expect(201);
+    let given = keyed(&stage.paula, "/wallet/credits", body).await;
+    let journal = given.expect(201).json["journal_id"].clone();
+    journal.as_str().expect("an id").to_owned()
 }
 
 /// An entry that takes back what was given by mistake takes those credits, and not others that expire sooner.
@@ -228,15 +241,7 @@ async fn w5_notices_credits_that_a_refund_makes_permanent() {
 async fn w5_a_reversal_takes_the_credits_that_were_given() {
     let stage = Stage::without_provider().await;
     stage.credits(&stage.mira, 200).await;
-    let body = json!({"user_id": stage.mira.id, "kind": "event_credit", "amount_cents": 100, "currency": "AUD",
-        "reference": "By mistake", "expires_at": "2100-01-01T00:00:00Z"});
-    let budget = json!({"amount_cents": 100, "reference": "Spring"});
-    keyed(&stage.paula, "/wallet/budgets/AUD/fundings", budget)
-        .await
-        .expect(201);
-    let given = keyed(&stage.paula, "/wallet/credits", body).await;
-    let journal = given.expect(201).json["journal_id"].clone();
-    let journal = journal.as_str().expect("an id");
+    let journal = given(&stage, 100).await;
     assert_eq!(stage.lapsing(&stage.mira).await, [200, 100]);
     let path = format!("/wallet-journals/{journal}/reversals");
     keyed(&stage.paula, &path, json!({"reason": "By mistake"}))
@@ -244,6 +249,85 @@ async fn w5_a_reversal_takes_the_credits_that_were_given() {
         .expect(201);
     assert_eq!(stage.lapsing(&stage.mira).await, [200]);
     stage.sound().await;
+}
+
+/// Credits that are spent can't be taken back, although others of the member would cover them: those are the refund of a
+/// card payment, or given for another reason.
+#[tokio::test]
+async fn w5_a_reversal_takes_no_other_credits() {
+    for (others, until) in [
+        ("refund_credit", "null"),
+        ("promotion_bonus", "null"),
+        ("promotion_bonus", "now() + interval '90 days'"),
+    ] {
+        let stage = Stage::without_provider().await;
+        let kind = stage.tickets("Seat", 400, 10).await;
+        let journal = given(&stage, 500).await;
+        let order = stage.order(&stage.mira, &[(kind, 1)], true).await;
+        assert_eq!(order.expect(201).json["state"], "paid");
+        let mira = stage.mira.id;
+        stage
+            .run(format!(
+                "select app.grant_credits('{others}', 'others of a test', null, app.system_wallet('platform_cash', null, null, 'AUD'),
+                   app.wallet_of('{mira}', 'AUD'), 500, {until})"
+            ))
+            .await;
+        let path = format!("/wallet-journals/{journal}/reversals");
+        let reason = json!({"reason": "By mistake"});
+        let refused = keyed(&stage.paula, &path, reason.clone()).await;
+        let refused = refused.expect(409);
+        assert_eq!(refused.problem(), "insufficient-credits", "{others}");
+        assert_eq!(stage.wallet(&stage.mira).await, (600, 0), "{others}");
+        stage.sound().await;
+        // The control: if a reversal takes whatever there is, the member's own money is gone.
+        let control = sqlx::query(
+            "create or replace function app.use_credits(p_journal uuid, p_wallet uuid, p_amount bigint, p_reverses uuid) returns void
+             language sql set app.job = 'wallet' as ''",
+        );
+        let mut conn = stage.server.superuser().await;
+        control.execute(&mut conn).await.expect("the control");
+        keyed(&stage.paula, &path, reason).await.expect(201);
+        assert_eq!(stage.wallet(&stage.mira).await, (100, 0), "{others}");
+    }
+}
+
+impl Stage {
+    /// When a member's credits expire: null if they don't. Of a grant that is the only one of this amount.
+    async fn expires(&self, amount: i64) -> Option<chrono::DateTime<chrono::Utc>> {
+        let mut conn = self.server.superuser().await;
+        let found =
+            sqlx::query_scalar("select expires_at from app.wallet_credits where amount_cents = $1")
+                .bind(amount);
+        found.fetch_one(&mut conn).await.expect("a grant")
+    }
+}
+
+/// Grants without an end are told apart from refunds of card payments: the grant is reversed as a whole, spent after
+/// credits that expire, and given back by a refund as what it was.
+#[tokio::test]
+async fn w5_credits_without_an_end_are_reversed_and_given_back() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 1_000, 10).await;
+    let journal = given(&stage, 1_001).await;
+    stage
+        .run("update app.wallet_credits set expires_at = null where amount_cents = 1001")
+        .await;
+    stage.credits(&stage.mira, 500).await;
+    let placed = stage.order(&stage.mira, &[(kind, 1)], true).await;
+    let order = placed.expect(201);
+    assert_eq!(order.json["state"], "paid");
+    assert_eq!(stage.wallet(&stage.mira).await, (501, 0));
+    assert_eq!(stage.lapsing(&stage.mira).await, [] as [i64; 0]);
+    let ticket = stage.tickets_of(&order.id()).await.remove(0);
+    stage.give_back(&order.id(), &ticket).await;
+    assert_eq!(stage.lapsing(&stage.mira).await, [500]);
+    assert_eq!(stage.expires(1_001).await, None);
+    let path = format!("/wallet-journals/{journal}/reversals");
+    keyed(&stage.paula, &path, json!({"reason": "By mistake"}))
+        .await
+        .expect(201);
+    assert_eq!(stage.wallet(&stage.mira).await, (500, 0));
+    stage.books_agree().await;
 }
 
 /// Whoever orders, cancels and orders again keeps no credits beyond their time, whether or not the job has run.

@@ -279,6 +279,39 @@ async fn a_bank_that_wants_to_see_the_buyer_is_satisfied_or_not() {
     stage.books_agree().await;
 }
 
+/// A buyer who can't answer the bank's question pays with another card. The same card is not tried again: the client goes
+/// on with the question.
+#[tokio::test]
+async fn p2_another_card_pays_while_the_bank_of_the_first_one_asks() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4500, 10).await;
+    let asks = stage.saved(&stage.mira, "4000002760003184").await;
+    let poor = stage.saved(&stage.mira, "4000000000000341").await;
+    let good = stage.saved(&stage.mira, "4242424242424242").await;
+    let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let order = order.expect(201).id();
+    let with = async |card: &str| {
+        let body = json!({"payment_method_id": card, "return_url": "https://example.org/back"});
+        stage.pay(&stage.mira, &order, body).await
+    };
+    let first = with(&asks).await.expect(200).json;
+    let again = with(&asks).await.expect(200).json;
+    for shown in [&first, &again] {
+        assert_eq!(shown["status"], "requires_action");
+    }
+    assert_eq!(first["next_action_url"], again["next_action_url"]);
+    // Declined, and the payment waits for a card again.
+    with(&poor).await.expect(402);
+    with(&asks).await.expect(200);
+    let paid = with(&good).await.expect(200).json;
+    assert_eq!(paid["order_state"], "paid");
+    // The events about the first card arrive last, and change nothing.
+    stage.stripe.deliver(&stage.server).await;
+    assert_eq!(stage.state(&order).await, "paid");
+    assert_eq!(stage.stripe.fake.all("payment_intents").len(), 1);
+    stage.books_agree().await;
+}
+
 #[tokio::test]
 async fn o3_money_that_comes_too_late_buys_what_is_left_or_goes_back() {
     let stage = Stage::new().await;

@@ -21,7 +21,7 @@ async fn f1_no_more_stand_in_a_place_than_fit_in() {
         .sql("update app.featured_places set day_price_cents = 0")
         .await;
     let mut events = vec![market.stage.event];
-    for _ in 0..7 {
+    for _ in 0..49 {
         events.push(market.another_event().await);
     }
     let asked = join_all(events.iter().map(|event| market.book(*event, 7))).await;
@@ -319,6 +319,56 @@ async fn f1_what_cannot_be_booked_is_refused_with_the_reason() {
     market.carlo.client.patch(&path, "*", off).await.expect(200);
     let refused = market.book(event, 7).await.expect(409);
     assert_eq!(refused.problem(), "place-not-offered");
+}
+
+/// Nobody pays for days on which the event is over: they can't be booked, and if the event ends earlier than when it was
+/// booked, the whole days that are left go back.
+#[tokio::test]
+async fn f1_f3_a_place_is_not_longer_than_its_event() {
+    let market = Market::new(3).await;
+    let client = &market.stage.olga.client;
+    let event = market.another_event().await;
+    let ends_in = async |hours: i32| {
+        market
+            .stage
+            .run(format!(
+                "set session_replication_role = replica;
+                 update app.events set starts_at = now() - interval '30 days', ends_at = now() + interval '{hours} hours' where id = '{event}'"
+            ))
+            .await;
+    };
+    // The place begins in two days, so five days of it begin before the event is over.
+    ends_in(7 * 24 - 1).await;
+    for path in ["/promotions", "/promotions/price"] {
+        let refused = client.post(path, market.body("event", event, 6)).await;
+        let refused = refused.expect(422);
+        assert_eq!(refused.pointers(), ["/ends_at"], "{path}");
+        assert!(refused.text.contains("ended"), "{}", refused.text);
+    }
+    let id = market.book(event, 5).await.expect(201).id();
+    market.pay(&id, "4242424242424242").await;
+    market.decide(&id, "approve", None).await.expect(200);
+    market.begin(&id, 30).await;
+    assert_eq!(market.keep().await, 1);
+    assert_eq!(market.keep().await, 0);
+    assert_eq!(market.seen(&id).await["state"], "active");
+    ends_in(0).await;
+    assert_eq!(market.keep().await, 1);
+    market.deliver().await;
+    assert_eq!(market.seen(&id).await["state"], "ended");
+    // 30 hours of five days were shown.
+    assert_eq!(market.back(&id).await, (3 * DAY_PRICE, 0));
+    assert_eq!(market.keep().await, 0);
+    market.sound().await;
+    // The control: without the check of the database and the price's, six days are booked and paid for.
+    market
+        .sql(
+            "create or replace function app.lasts_beyond_event(p_target_type text, p_target uuid, p_starts_at timestamptz, p_days int)
+               returns boolean language sql as 'select false'",
+        )
+        .await;
+    ends_in(7 * 24 - 1).await;
+    market.book(event, 6).await.expect(201);
 }
 
 /// If the bank takes the money first, the pending refund is given up instead of waiting for ever.

@@ -414,3 +414,45 @@ async fn c10_what_a_proposal_says_of_an_order_is_what_is_charged_once_it_is_acce
         assert_eq!(refused.problem(), "invalid-state");
     }
 }
+
+/// C3: the parts of host, platform and city are those of the order, whatever becomes of the rule before it is paid. The
+/// control: an order after the change has the new parts.
+#[tokio::test]
+async fn c3_the_parts_of_an_order_do_not_follow_the_rule() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 10_000, 10).await;
+    let parts = async |order: &str| {
+        let path = format!("/orders/{order}");
+        let shown = stage.olga.client.get(&path).await.expect(200).json;
+        [
+            "organizer_cents",
+            "platform_fee_cents",
+            "city_share_cents",
+            "application_fee_cents",
+        ]
+        .map(|name| shown[name].clone())
+    };
+    let ordered = async || {
+        let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+        order.expect(201).id()
+    };
+    let order = ordered().await;
+    let before = parts(&order).await;
+    stage
+        .run(
+            "set session_replication_role = replica;
+             update app.commission_rules set basis_points = basis_points + 700, city_share_basis_points = city_share_basis_points + 300
+             where type = 'ticket'",
+        )
+        .await;
+    stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+    stage.confirm(&order, "4242424242424242").await;
+    assert_eq!(stage.state(&order).await, "paid");
+    assert_eq!(parts(&order).await, before);
+    let payment = stage.payment_of(&order).await;
+    let payment = stage.stripe.fake.object(&payment).expect("a payment");
+    assert_eq!(payment["application_fee_amount"], before[3]);
+    let after = parts(&ordered().await).await;
+    assert_ne!(after, before);
+    stage.books_agree().await;
+}

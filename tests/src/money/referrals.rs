@@ -197,8 +197,7 @@ async fn w5_what_earns_no_reward() {
     stage.sound().await;
 }
 
-#[tokio::test]
-async fn w5_what_is_spent_of_a_reward_is_not_taken_from_anything_else() {
+async fn spent_reward(without_an_end: bool) {
     let stage = Stage::new().await;
     let kind = kept(&stage, "Seat", 4500, 50).await;
     let cheap = kept(&stage, "Stool", 400, 50).await;
@@ -208,8 +207,23 @@ async fn w5_what_is_spent_of_a_reward_is_not_taken_from_anything_else() {
     let friend = newcomer(&stage, "friend").await;
     let referral = referred(&stage, &friend).await;
     let order = bought(&stage, &friend, kind, 1).await;
+    let earned = stage.wallet(&stage.mira).await.0;
+    if without_an_end {
+        stage
+            .run("update app.wallet_credits set expires_at = null where currency = 'AUD'")
+            .await;
+    }
+    // Of the reward 4.00 are spent, and a card payment of 30.00 was refunded to the wallet.
     let spent = stage.order(&stage.mira, &[(cheap, 1)], true).await;
     assert_eq!(stage.state(&spent.expect(201).id()).await, "paid");
+    let mira = stage.mira.id;
+    stage
+        .run(format!(
+            "select app.grant_credits('refund_credit', 'a refund of a test', null, app.system_wallet('platform_cash', null, null, 'AUD'),
+               app.wallet_of('{mira}', 'AUD'), 3000, null)"
+        ))
+        .await;
+    assert_eq!(stage.wallet(&stage.mira).await, (earned - 400 + 3_000, 0));
     let path = format!("/orders/{order}/refunds");
     super::stage::keyed(&stage.olga, &path, json!({}))
         .await
@@ -217,8 +231,15 @@ async fn w5_what_is_spent_of_a_reward_is_not_taken_from_anything_else() {
     stage.server.settled().await;
     stage.stripe.deliver(&stage.server).await;
     assert_eq!(state(&stage, &referral).await, "revoked");
-    assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+    assert_eq!(stage.wallet(&stage.mira).await, (3_000, 0));
     stage.sound().await;
+}
+
+#[tokio::test]
+async fn w5_what_is_spent_of_a_reward_is_not_taken_from_anything_else() {
+    for without_an_end in [false, true] {
+        spent_reward(without_an_end).await;
+    }
 }
 
 #[tokio::test]

@@ -252,3 +252,61 @@ async fn p2_a_payment_whose_key_was_used_for_another_call_is_looked_for() {
     assert_eq!(after, before, "the payment that was made is found");
     stage.books_agree().await;
 }
+
+/// The host's part of two refunds is taken back by two reversals. The answer of one is lost and the other was never made:
+/// a day later, when their keys are forgotten, each is told apart from the other.
+#[tokio::test]
+async fn p1_reversals_of_one_transfer_are_told_apart() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4500, 100).await;
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    let order = stage.bought_by_card(&stage.mira, &card, &[(kind, 2)]).await;
+    for (ticket, fault) in stage
+        .tickets_of(&order)
+        .await
+        .iter()
+        .zip([Kind::DropAfter, Kind::DropBefore])
+    {
+        stage
+            .stripe
+            .fake
+            .add_fault(Fault::new(fault).on("POST", "/v1/transfers"));
+        let body = json!({"ticket_ids": [ticket]});
+        keyed(&stage.mira, &format!("/orders/{order}/refunds"), body)
+            .await
+            .expect(201);
+        // The job has given up, so that the next one does not wait for it.
+        let gone = "delete from jobs.queue where name = 'payments.transfer' and attempts > 0";
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            stage.run(gone).await;
+            let waiting = "select count(*) from jobs.queue where name in ('payments.refund', 'payments.transfer')";
+            if stage.number(waiting).await == 0 {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "jobs are waiting");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        stage.stripe.deliver(&stage.server).await;
+        stage.stripe.fake.clear_faults();
+    }
+    assert!(stage.host_has() > 0, "one reversal was made");
+    let pending =
+        "select count(*) from app.transfers where state = 'pending' and kind = 'refund_reversal'";
+    assert_eq!(stage.number(pending).await, 2);
+    stage
+        .run(
+            "set session_replication_role = replica;
+             update app.transfers set updated_at = now() - interval '25 hours', created_at = now() - interval '25 hours'
+             where state = 'pending'",
+        )
+        .await;
+    for _ in 0..2 {
+        let looked = stage.payments().reconcile_all(Uuid::now_v7()).await;
+        looked.expect("a run");
+        stage.stripe.deliver(&stage.server).await;
+    }
+    assert_eq!(stage.number(pending).await, 0);
+    assert_eq!(stage.host_has(), 0);
+    stage.books_agree().await;
+}

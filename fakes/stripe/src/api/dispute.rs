@@ -108,11 +108,48 @@ pub fn open_part(
     Some(id)
 }
 
-/// Whether the latest dispute about a charge was won.
+/// The bank makes a dispute of an inquiry, and takes the money.
+pub fn escalate(world: &mut World, id: &str) -> Result<()> {
+    let dispute = world.object(id).clone();
+    if !dispute.str("status").starts_with("warning") {
+        let message = "Only inquiries become disputes";
+        return Err(ApiError::invalid("dispute_closed", message));
+    }
+    let edit = world.edit(id);
+    edit["status"] = json!("needs_response");
+    edit["is_charge_refundable"] = json!(false);
+    edit["payment_method_details"]["card"]["case_type"] = json!("chargeback");
+    world.edit(dispute.str("charge"))["disputed"] = json!(true);
+    withdraw(world, id);
+    event::emit(world, "charge.dispute.updated", id);
+    event::emit(world, "charge.dispute.funds_withdrawn", id);
+    Ok(())
+}
+
+/// The card network resolves an open dispute without the bank's decision. Money that was taken comes back.
+pub fn prevent(world: &mut World, id: &str) -> Result<()> {
+    let dispute = world.object(id).clone();
+    if !is_open(&dispute) {
+        let message = "This dispute is already closed";
+        return Err(ApiError::invalid("dispute_closed", message));
+    }
+    let is_taken = !dispute.str("status").starts_with("warning");
+    if is_taken {
+        settle(world, id, Reason::DisputeWon);
+    }
+    world.edit(id)["status"] = json!("prevented");
+    event::emit(world, "charge.dispute.closed", id);
+    if is_taken {
+        event::emit(world, "charge.dispute.funds_reinstated", id);
+    }
+    Ok(())
+}
+
+/// Whether the latest dispute about a charge has ended with the money at the merchant.
 pub fn is_won(world: &World, charge: &str) -> bool {
     let mut all = world.all("disputes");
     all.rfind(|dispute| dispute.str("charge") == charge)
-        .is_some_and(|dispute| dispute.str("status") == "won")
+        .is_some_and(|dispute| ["won", "prevented"].contains(&dispute.str("status")))
 }
 
 /// Closes a dispute with the bank's decision.

@@ -60,7 +60,8 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
         return Ok(false);
     };
     let state = state(told.status);
-    // A final state is kept, and is stored whenever it was read; of other states the one that was read last counts.
+    // The bank's decision is kept, and is stored whenever it was read; of other states the one that was read last counts.
+    // An inquiry that was closed may still become a dispute.
     let id: Option<Uuid> = sqlx::query_scalar(
         "insert into app.disputes as d (state, amount_cents, currency, reason, evidence_due_by, stripe_dispute_id, order_id,
            promotion_id, quote_id, transaction_id, closed_at, synced_at)
@@ -68,7 +69,8 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
          on conflict (stripe_dispute_id) do update set state = excluded.state, amount_cents = excluded.amount_cents,
            evidence_due_by = excluded.evidence_due_by, closed_at = excluded.closed_at,
            synced_at = greatest(d.synced_at, excluded.synced_at)
-         where d.state not in ('won', 'lost', 'closed') and ($11 or d.synced_at is null or d.synced_at <= excluded.synced_at)
+         where d.state not in ('won', 'lost')
+           and (($11 and d.state <> 'closed') or d.synced_at is null or d.synced_at <= excluded.synced_at)
            and (d.state, d.amount_cents, d.evidence_due_by)
              is distinct from (excluded.state, excluded.amount_cents, excluded.evidence_due_by)
          returning d.id",
@@ -108,15 +110,21 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
                 ticket_refund::charge_back(cx, order).await?;
                 cx.work_as(before).await?;
             }
-            ("won", Some(Of::Order(order))) => give_again(cx, id, order).await?,
+            // `closed` may follow a state in which money was taken: the network has prevented the dispute.
+            ("won" | "closed", Some(Of::Order(order))) => give_again(cx, id, order).await?,
             ("needs_response" | "under_review" | "lost", Some(Of::Promotion(promotion))) => {
                 promotions::disputed(cx, promotion).await?;
             }
-            ("won", Some(Of::Promotion(promotion))) => promotions::won(cx, promotion).await?,
+            ("won" | "closed", Some(Of::Promotion(promotion))) => {
+                promotions::won(cx, promotion).await?;
+            }
             ("lost", None) => plan_shares::follow(cx, disputed.transaction).await?,
             _ => {}
         }
-        if let Some(of) = disputed.of.filter(|_| ["won", "lost"].contains(&state)) {
+        if let Some(of) = disputed
+            .of
+            .filter(|_| ["won", "lost", "closed"].contains(&state))
+        {
             wake_refunds(cx, of).await?;
         }
     }

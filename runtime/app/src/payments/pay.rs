@@ -44,7 +44,7 @@ impl Payments {
         failpoint::reach("payment.begun");
         let payment = self.ask(&command, buyer.request_id).await?;
         let payment = match card {
-            Some(card) if is_open(payment.status) => {
+            Some(card) if takes(&payment, &card) => {
                 let confirmation = Confirmation {
                     payment_method: Some(card),
                     off_session: false,
@@ -209,8 +209,9 @@ impl Payments {
             if let Some(after) = after {
                 self.learn(request, &after, began).await?;
                 // Confirmed after all, or paid by another request meanwhile.
-                let is_done =
-                    after.status.is_paid() || call::is_stuck(&failure) && !is_open(after.status);
+                let card = confirmation.payment_method.as_deref();
+                let is_open = card.is_some_and(|card| takes(&after, card));
+                let is_done = after.status.is_paid() || call::is_stuck(&failure) && !is_open;
                 if is_done {
                     return Ok(after);
                 }
@@ -303,6 +304,14 @@ impl Payments {
             None => Ok(None),
         }
     }
+}
+
+/// Whether the payment can be confirmed with this card: it waits for a card, or for the bank of another one, whose
+/// question the buyer may be unable to answer.
+fn takes(payment: &Payment, card: &str) -> bool {
+    is_open(payment.status)
+        || payment.status == PaymentStatus::RequiresAction
+            && payment.payment_method.as_deref() != Some(card)
 }
 
 /// Whether the payment waits for a card.

@@ -8,7 +8,9 @@
 use super::{Payments, call};
 use crate::module::Module;
 use chrono::{DateTime, Utc};
-use gateway::{Currency, Failure, Gateway, Key, Metadata, NewReversal, NewTransfer, Transfer};
+use gateway::{
+    Currency, Failure, Gateway, Key, Metadata, NewReversal, NewTransfer, Reversal, Transfer,
+};
 use kernel::{
     Cx, Error, Result, failpoint,
     jobs::{self, NewJob, Outcome, Run},
@@ -39,8 +41,6 @@ struct Command {
     payment: Option<String>,
     since: DateTime<Utc>,
     loaded_at: DateTime<Utc>,
-    /// The sum of earlier reversals of the same transfer, as far as we know.
-    reversed: i64,
 }
 
 /// A transfer to be stored.
@@ -241,24 +241,26 @@ async fn take_back(gateway: &dyn Gateway, command: &Command) -> Result<String, F
             ));
         }
     };
-    // Only this module reverses the transfer, so the reversed sum tells whether a call took effect.
-    let name = format!("{source}:{}", command.id);
-    let is_done = async || {
-        let transfer = gateway.transfer(&source).await?;
-        Ok::<_, Failure>(transfer.amount_reversed >= command.reversed + command.amount)
+    let id = command.id.to_string();
+    let find = async || {
+        let all = gateway.reversals(&source).await?;
+        let ours = |found: &Reversal| found.metadata.get("transfer_id") == Some(&id);
+        Ok::<_, Failure>(all.into_iter().find(ours).map(|found| found.id))
     };
-    if call::is_old(command.since, command.loaded_at) && is_done().await? {
-        return Ok(name);
+    if call::is_old(command.since, command.loaded_at)
+        && let Some(found) = find().await?
+    {
+        return Ok(found);
     }
     let new = NewReversal {
         transfer: source.clone(),
         amount: command.amount,
         refund_application_fee: false,
-        metadata: Metadata::from([("transfer_id".to_owned(), command.id.to_string())]),
+        metadata: Metadata::from([("transfer_id".to_owned(), id.clone())]),
     };
     match gateway.reverse_transfer(&command.key, &new).await {
         Ok(made) => Ok(made.id),
-        Err(failure) if call::is_spent(&failure) && is_done().await? => Ok(name),
+        Err(failure) if call::is_spent(&failure) => find().await?.ok_or(failure),
         Err(failure) => Err(failure),
     }
 }
@@ -269,10 +271,7 @@ async fn load(cx: &mut Cx, transfer: Uuid) -> Result<Option<Command>> {
            clock_timestamp() as loaded_at, x.source_id,
            'order:' || coalesce(x.order_id, x.city_id) as transfer_group, s.stripe_object_id as source_object,
            (select t.stripe_payment_intent_id from app.transactions t
-              where t.order_id = x.order_id and t.status in ('succeeded', 'part_refunded', 'refunded')) as payment,
-           (select coalesce(sum(y.amount_cents), 0)::int8 from app.transfers y
-              where y.order_id = x.order_id and y.source_id is not distinct from x.source_id and y.state = 'succeeded'
-                and y.kind in ('refund_reversal', 'dispute_reversal')) as reversed
+              where t.order_id = x.order_id and t.status in ('succeeded', 'part_refunded', 'refunded')) as payment
          from app.transfers x left join app.transfers s on s.id = x.source_id
          where x.id = $1 and x.state = 'pending'",
     )
@@ -296,6 +295,5 @@ async fn load(cx: &mut Cx, transfer: Uuid) -> Result<Option<Command>> {
         payment: row.try_get("payment")?,
         since: row.try_get("updated_at")?,
         loaded_at: row.try_get("loaded_at")?,
-        reversed: row.try_get("reversed")?,
     }))
 }

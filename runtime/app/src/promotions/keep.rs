@@ -51,18 +51,22 @@ pub async fn feature(cx: &mut Cx, event: Uuid) -> Result<()> {
 }
 
 /// Ends bookings that were not paid in time, were not decided before they should have begun, were approved and never
-/// shown, or take days of a plan that the business has left.
+/// shown, take days of a plan that the business has left, or are for an event that is over (its end may be earlier than
+/// when it was booked). The whole days that are left are refunded.
 async fn late(cx: &mut Cx) -> Result<usize> {
     let found: Vec<(Uuid, String)> = sqlx::query_as(
         "select p.id, case when p.state = 'requested' and (p.paid_at is not null or p.amount_cents = 0) and p.starts_at <= now() then 'rejected'
-                           else 'cancelled' end
+                when p.state = 'active' then 'ended'
+                else 'cancelled' end
          from app.promotions p
          where p.status <> 'archived'
            and ((p.state = 'requested' and p.paid_at is null and p.pay_by <= now())
              or (p.state = 'requested' and (p.paid_at is not null or p.amount_cents = 0) and p.starts_at <= now()
                  and p.created_at < now() - interval '1 hour')
              or (p.state = 'approved' and p.ends_at <= now())
-             or (p.state in ('requested', 'approved') and p.plan_days > 0 and app.is_beyond_plan(p.id)))
+             or (p.state in ('requested', 'approved') and p.plan_days > 0 and app.is_beyond_plan(p.id))
+             or (p.state in ('requested', 'approved', 'active') and p.target_type = 'event'
+                 and exists (select from app.events e where e.id = p.target_id and e.ends_at <= now())))
          order by p.id limit $1 for update skip locked",
     )
     .bind(AT_ONCE)

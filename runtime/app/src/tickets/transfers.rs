@@ -279,7 +279,7 @@ async fn lock(cx: &mut Cx, ticket: Uuid) -> Result<Ticket> {
              when k.state = 'checked_in' then 'The ticket has been used.'
              when k.state <> 'valid' or k.refund_id is not null or o.state not in ('paid', 'part_refunded')
                then 'It has been given back, or is about to be.'
-             when exists (select from app.disputes d where d.order_id = o.id and d.state not in ('won', 'closed'))
+             when exists (select from app.disputes d where d.order_id = o.id and d.state in ('inquiry', 'needs_response', 'under_review'))
                then 'Its payment is disputed.'
              when e.state <> 'published' or e.status <> 'active' then 'The event does not take place as things are.'
              when e.ends_at <= now() then 'The event is over.'

@@ -197,6 +197,9 @@ fn refused(error: sqlx::Error) -> Error {
         Some(wallet_account::constraint::NEVER_NEGATIVE_CHECK) => {
             Error::new(&problems::INSUFFICIENT_CREDITS)
         }
+        Some("wallet_credits_spent") => Error::new(&problems::INSUFFICIENT_CREDITS).detail(
+            "Some of these credits are spent or have expired, so the grant can't be reversed. Nothing was taken.",
+        ),
         Some("wallet_accounts_frozen") => Error::new(&problems::WALLET_FROZEN),
         Some("wallet_holds_over") => Error::new(&problems::ORDER_EXPIRED),
         Some("wallet_journals_key_reused") => Error::new(&kernel::problems::KEY_REUSED),

@@ -11,6 +11,15 @@ const AT_ONCE: i32 = 200;
 /// refunds are paid from, so it is not frozen.
 const OF_A_CURRENCY: &str = "the accounts of a currency do not add up to zero";
 
+/// What is wrong, the name of the entity and its id.
+type Fault = (String, String, Uuid);
+
+fn tell(faults: &[Fault]) {
+    for (fault, entity, id) in faults {
+        tracing::error!(fault, entity, %id, "the books do not agree");
+    }
+}
+
 impl Wallet {
     /// Ends holds and credits whose time is over. Returns how many.
     pub async fn lapse(&self) -> Result<i64> {
@@ -44,12 +53,12 @@ impl Wallet {
     /// Compares every balance with its legs. An account that differs is frozen, so that nothing more can be taken from
     /// it, and an error is logged. Returns the number of faults.
     pub async fn reconcile(&self) -> Result<usize> {
-        let faults: Vec<(String, String, Uuid)> = self
+        let faults: Vec<Fault> = self
             .db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
                     let text = "select fault, entity_type, entity_id from app.find_wallet_faults()";
-                    let faults: Vec<(String, String, Uuid)> =
+                    let faults: Vec<Fault> =
                         sqlx::query_as(text).fetch_all(cx.conn()).await?;
                     let accounts: Vec<Uuid> = faults
                         .iter()
@@ -70,9 +79,23 @@ impl Wallet {
                 })
             })
             .await?;
-        for (fault, entity, id) in &faults {
-            tracing::error!(fault, entity, %id, "the books of the wallet do not agree");
-        }
+        tell(&faults);
+        Ok(faults.len())
+    }
+
+    /// Looks for faults in the books of tickets, payments and featured places (`app.money_invariants` without the
+    /// wallet's), and logs an error for each. Returns their number. Nothing is frozen: what is wrong is somebody's ticket
+    /// or refund, which an operator has to look at.
+    pub async fn audit(&self) -> Result<usize> {
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                let text = "select fault, entity_type, entity_id from app.find_money_faults()";
+                let faults: Vec<Fault> = sqlx::query_as(text).fetch_all(cx.conn()).await?;
+                Ok(faults)
+            })
+        });
+        let faults = run.await?;
+        tell(&faults);
         Ok(faults.len())
     }
 }

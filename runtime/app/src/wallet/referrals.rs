@@ -197,7 +197,7 @@ async fn revoke(cx: &mut Cx, order: Uuid, lost: Lost) -> Result<bool> {
          join app.referrals f on f.id = $4
          join app.wallet_transactions g on g.journal_id = j.id and g.type = 'credit'
          join app.wallet_transactions b on b.journal_id = j.id and b.type = 'debit'
-         left join app.wallet_credits c on c.journal_id = j.id
+         join app.wallet_credits c on c.journal_id = j.id
          where j.idempotency_key = $3 and j.kind = 'referral_reward' and j.reference = $1 and f.state = 'rewarded'",
     )
     .bind(reference(order))
@@ -215,18 +215,16 @@ async fn revoke(cx: &mut Cx, order: Uuid, lost: Lost) -> Result<bool> {
     }
     let (wallet, budget): (Uuid, Uuid) = (row.try_get("granted_to")?, row.try_get("budget")?);
     let amount: i64 = row.try_get("amount_cents")?;
-    let mut taken = ledger::available(cx, wallet).await?.clamp(0, amount);
-    if let Some(left) = row.try_get::<Option<i64>, _>("remaining_cents")? {
-        taken = taken.min(left);
-        // What is held for a purchase, or comes back from one, expires then and there. Before the entry, which takes
-        // the credits that expire first.
-        sqlx::query(
-            "update app.wallet_credits set expires_at = least(expires_at, now()) where id = $1",
-        )
-        .bind(row.try_get::<Uuid, _>("credit")?)
-        .execute(cx.conn())
-        .await?;
-    }
+    let left: i64 = row.try_get("remaining_cents")?;
+    let taken = ledger::available(cx, wallet).await?.clamp(0, left);
+    // What is held for a purchase, or comes back from one, expires then and there. Before the entry, which takes the
+    // credits that expire first.
+    sqlx::query(
+        "update app.wallet_credits set expires_at = least(expires_at, now()) where id = $1",
+    )
+    .bind(row.try_get::<Uuid, _>("credit")?)
+    .execute(cx.conn())
+    .await?;
     if taken > 0 {
         let leg = |wallet_id, amount_cents| Leg {
             wallet_id,

@@ -180,7 +180,7 @@ async fn give(
 /// Reverse a ledger entry
 ///
 /// Books an opposite entry. Fundings of budgets and credits that were given by hand (`funding`, `event_credit`,
-/// `promotion_bonus`) can be reversed, once, and only if no balance would become negative. Other entries belong to an
+/// `promotion_bonus`) can be reversed, once, and only if all of it is still there. Other entries belong to an
 /// order, a refund, a referral or a dispute: refund the order instead. Only for platform administrators.
 #[utoipa::path(post, path = "/wallet-journals/{id}/reversals", operation_id = "reverseJournal", tag = "Wallet journals",
     security(("bearer" = [])), params(
@@ -301,7 +301,7 @@ impl Wallet {
         let credits: Vec<(Uuid, i64, DateTime<Utc>)> = sqlx::query_as(
             "select c.wallet_id, c.remaining_cents, c.expires_at from app.wallet_credits c
              join app.wallet_accounts w on w.id = c.wallet_id
-             where w.user_id = $1 and c.remaining_cents > 0 order by c.expires_at limit 100",
+             where w.user_id = $1 and c.remaining_cents > 0 and c.expires_at is not null order by c.expires_at limit 100",
         )
         .bind(member)
         .fetch_all(cx.conn())

@@ -154,11 +154,18 @@ async fn transfers_and_balances() {
     );
 
     let script = answers(&[
-        objects::transfer("tr_1"),
         list(&[objects::transfer("tr_1")], false),
+        list(&[objects::reversal()], false),
     ]);
-    let one = script.gateway().transfer("tr_1").await.unwrap();
-    assert_eq!(script.gateway().transfers("o1").await.unwrap(), [one]);
+    let all = script.gateway().transfers("o1").await.unwrap();
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].id, "tr_1");
+    assert_eq!(
+        script.gateway().reversals("tr_1").await.unwrap(),
+        [reversal]
+    );
+    let (_, path, _) = sent(&script, 1);
+    assert_eq!(path, "/v1/transfers/tr_1/reversals");
 
     let balance = json!({
         "object": "balance", "livemode": false,

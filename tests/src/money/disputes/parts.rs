@@ -68,7 +68,13 @@ async fn p7_a_lost_dispute_about_one_ticket_costs_one_ticket() {
         stage.states(&order).await,
         ["valid", "valid", "valid", "void"]
     );
-    // The others can be given back, and in the end everybody has returned exactly its part.
+    // The others can be handed on: the bank has decided.
+    let path = format!("/tickets/{}/transfers", tickets[1]);
+    let to = json!({"to_id": stage.olga.id});
+    let offered = stage.mira.client.post(&path, to).await.expect(201).id();
+    let path = format!("/ticket-transfers/{offered}/withdraw");
+    stage.mira.client.act(&path).await.expect(200);
+    // They can be given back, and in the end everybody has returned exactly its part.
     let refunds = format!("/orders/{order}/refunds");
     let body = json!({"ticket_ids": [tickets[0]]});
     keyed(&stage.mira, &refunds, body).await.expect(201);

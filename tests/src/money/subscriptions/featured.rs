@@ -104,6 +104,83 @@ async fn s4_another_interval_does_not_give_the_days_of_a_plan_again() {
     shop.stage.books_agree().await;
 }
 
+/// A place that costs nothing leaves the days of the plan for one that does.
+#[tokio::test]
+async fn f1_a_place_that_costs_nothing_uses_no_days_of_a_plan() {
+    let shop = Shop::new().await;
+    let plans = Plans::of(&shop).await;
+    let card = shop.stage.saved(&shop.binh, GOOD).await;
+    shop.subscribe(plans.seven, &card).await.expect(200);
+    shop.deliver_all().await;
+    shop.stage
+        .run("update app.featured_places set day_price_cents = 0")
+        .await;
+    let booked = shop.binh.client.post("/promotions", shop.place(7).await);
+    let booked = booked.await.expect(201).json;
+    assert_eq!(
+        (&booked["plan_days"], &booked["amount_cents"]),
+        (&json!(0), &json!(0))
+    );
+    shop.stage
+        .run(
+            "set session_replication_role = replica;
+             delete from app.promotions; update app.featured_places set day_price_cents = 900",
+        )
+        .await;
+    assert_eq!(shop.days_left().await, 7);
+}
+
+/// The days of a year are not had again by a month in between: the rest of the year's price is credited, and the year
+/// begins anew. The control: without the note of the year they are.
+#[tokio::test]
+async fn s4_a_month_in_between_does_not_give_the_days_of_a_year_again() {
+    for is_noted in [true, false] {
+        let shop = Shop::new().await;
+        let plans = Plans::of(&shop).await;
+        if !is_noted {
+            let control = "alter table app.plan_periods disable trigger user;
+                create function app.forget_year() returns trigger language plpgsql as
+                  'begin new.year_from := null; new.year_until := null; return new; end';
+                create trigger forget_year before insert or update on app.plan_periods
+                  for each row execute function app.forget_year()";
+            let mut conn = shop.stage.server.superuser().await;
+            sqlx::raw_sql(control)
+                .execute(&mut conn)
+                .await
+                .expect("control");
+        }
+        let card = shop.stage.saved(&shop.binh, GOOD).await;
+        let subscribed = shop.subscribe(plans.seven_a_year, &card).await;
+        let id = subscribed.expect(200).id();
+        shop.deliver_all().await;
+        shop.book(7).await;
+        let path = format!("/subscriptions/{id}/plan");
+        let change = async |plan: Uuid| {
+            let answer = keyed(&shop.binh, &path, json!({"plan_id": plan})).await;
+            answer.expect(200);
+            shop.deliver_all().await;
+            assert_eq!(shop.shown(&id).await["plan_id"], json!(plan));
+        };
+        change(plans.seven).await;
+        change(plans.seven_a_year).await;
+        assert_eq!(shop.days_left().await, 0);
+        shop.stage.stripe.fake.advance(33 * DAY);
+        shop.deliver_all().await;
+        change(plans.seven).await;
+        // A month of its own, with days of its own.
+        assert_eq!(shop.days_left().await, 7);
+        change(plans.seven_a_year).await;
+        let left = if is_noted { 0 } else { 7 };
+        assert_eq!(shop.days_left().await, left, "noted: {is_noted}");
+        if is_noted {
+            // The year after that has its own days.
+            shop.stage.stripe.fake.advance(400 * DAY);
+            shop.deliver_all().await;
+            assert_eq!(shop.days_left().await, 7);
+        }
+    }
+}
+
 /// The days are used, and the price of the plan that includes them would be credited. Whoever changes the plan at the
 /// payment service all the same gets no further use of them.
 #[tokio::test]

@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Messages about something that has already happened: they stay correct, and only the end of the account stops them.
-const STAYS: [&str; 14] = [
+const STAYS: [&str; 15] = [
     "community_banned",
     "credits_received",
+    "credits_given",
     "event_off",
     "order_paid",
     "password_changed",

@@ -31,6 +31,7 @@ cases! {
     refund_paid: refunded,
     refund_failed: refunded_by_the_bank,
     credits_received: credited,
+    credits_given: given_for_good,
     credits_lapse: credits_lapse,
     password_changed: new_password,
     signed_in: new_device,
@@ -311,6 +312,32 @@ async fn credited(world: &World) -> Told {
         to: vec![member.id],
         title: "You have AUD 5.00 of credits".into(),
         says: "good until".into(),
+        leads_to: ("wallet_account", account),
+    }
+}
+
+/// A server without `WALLET_CREDIT_DAYS` gives credits in this way.
+async fn given_for_good(world: &World) -> Told {
+    let member = world.member("keen_kim").await;
+    world
+        .run(format!(
+            "select app.grant_credits('event_credit', 'given for good', null, app.system_wallet('platform_cash', null, null, 'AUD'),
+               app.wallet_of('{}', 'AUD'), 500, null)",
+            member.id
+        ))
+        .await;
+    world.stage.server.settled().await;
+    let account = world
+        .text(format!(
+            "select id::text from app.wallet_accounts where user_id = '{}' and currency = 'AUD'",
+            member.id
+        ))
+        .await;
+    Told {
+        by: world.stage.paula.id,
+        to: vec![member.id],
+        title: "You have AUD 5.00 of credits".into(),
+        says: "do not expire".into(),
         leads_to: ("wallet_account", account),
     }
 }

@@ -189,7 +189,18 @@ pub(super) const CAUSES: &[Cause] = &[
                 jsonb_build_object('wallet_account', a.id) as data,
                 null::uuid as event_id, null::timestamptz as expires_at, 'credits_received:' || c.id as key, array[a.user_id] as members
               from app.wallet_credits c join app.wallet_accounts a on a.id = c.wallet_id join app.users u on u.id = a.user_id
-              where c.id = $1",
+              where c.id = $1 and c.expires_at is not null",
+    },
+    Cause {
+        event: "wallet_credit.create",
+        changed: &[],
+        message: "credits_given",
+        to_its_cause: true,
+        sql: "select jsonb_build_object('amount', jsonb_build_object('cents', c.amount_cents, 'currency', c.currency)) as values,
+                jsonb_build_object('wallet_account', a.id) as data,
+                null::uuid as event_id, null::timestamptz as expires_at, 'credits_given:' || c.id as key, array[a.user_id] as members
+              from app.wallet_credits c join app.wallet_accounts a on a.id = c.wallet_id
+              where c.id = $1 and c.expires_at is null",
     },
     Cause {
         event: "sessions.password_changed",
