@@ -3097,6 +3097,8 @@ drop function sec.holds_media(uuid,text);
 
 drop function sec.may_media(uuid,text);
 
+drop function app.media_may(uuid);
+
 drop function app.media_private(uuid);
 
 drop function audit.record_mail_suppressions();

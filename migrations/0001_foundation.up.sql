@@ -1461,7 +1461,7 @@ create table app.disputes (
 );
 comment on table app.disputes is 'A chargeback of a payment by the buyer''s bank. The platform submits evidence at Stripe.';
 comment on column app.disputes.quote_id is 'Quote whose fee is disputed.';
-comment on column app.disputes.state is '`closed` if an inquiry ended without a dispute, or the card network has prevented the dispute.';
+comment on column app.disputes.state is '`closed` if the bank only asked, or the card network prevented it.';
 comment on column app.disputes.closed_at is 'When Stripe reported the bank''s decision.';
 comment on column app.disputes.synced_at is 'When the dispute was last read from Stripe. Older reads are ignored.';
 alter table app.disputes owner to culturepass_owner;
@@ -3255,9 +3255,9 @@ create table app.wallet_credits (
   updated_at timestamptz default now() not null,
   constraint wallet_credits_pkey primary key (id)
 );
-comment on table app.wallet_credits is 'Credits that were given to a member. Those that expire soonest are spent first, and those that do not expire last.';
+comment on table app.wallet_credits is 'Credits that a member was given. Those that expire soonest are spent first.';
 comment on column app.wallet_credits.remaining_cents is 'Part neither spent nor expired.';
-comment on column app.wallet_credits.expires_at is 'Null if they do not expire.';
+comment on column app.wallet_credits.expires_at is 'Null if never.';
 alter table app.wallet_credits owner to culturepass_owner;
 alter table app.wallet_credits enable row level security;
 alter table app.wallet_credits force row level security;
@@ -19701,6 +19701,31 @@ alter function app.media_private(uuid) owner to culturepass_authz;
 revoke execute on function app.media_private(uuid) from public;
 grant execute on function app.media_private(uuid) to culturepass_app;
 
+create function app.media_may(p_id uuid) returns text[]
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
+begin
+  return (
+    select array_remove(array[
+      case when (
+          (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+          or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
+          or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
+        )
+        and (t.uploaded_by_id = sec.uid()) is not true then 'suspend' end
+    ], null)
+    from app.media t where t.id = p_id
+  );
+end
+$$;
+alter function app.media_may(uuid) owner to culturepass_authz;
+revoke execute on function app.media_may(uuid) from public;
+grant execute on function app.media_may(uuid) to culturepass_app;
+
 create function sec.may_media(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
@@ -19758,6 +19783,7 @@ begin
         or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
         or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
       )
+      and (t.uploaded_by_id = sec.uid()) is not true
     when 'unsuspend' then t.status = 'suspended'
       and (
         (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
@@ -19768,6 +19794,7 @@ begin
         or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
         or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
       )
+      and (t.uploaded_by_id = sec.uid()) is not true
   end into v_answer
   from app.media t
   where t.id = p_id
@@ -19794,13 +19821,18 @@ begin
           or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
           or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
           or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-          or (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
-          or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
-          or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
+          or (
+            (
+              (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
+              or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+              or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+              or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+              or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+              or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
+              or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
+            )
+            and (t.uploaded_by_id = sec.uid()) is not true
+          )
         )
       )
       or (
@@ -19834,7 +19866,7 @@ create function sec.holds_media(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('owner') then
+  if p_what not in ('owner', 'mine') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
@@ -19845,6 +19877,7 @@ begin
       or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
       or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
       or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
+    when 'mine' then t.uploaded_by_id = sec.uid()
   end into v_answer
   from app.media t
   where t.id = p_id
@@ -19871,13 +19904,18 @@ begin
           or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
           or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
           or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-          or (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
-          or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
-          or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
+          or (
+            (
+              (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
+              or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+              or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+              or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+              or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+              or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
+              or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
+            )
+            and (t.uploaded_by_id = sec.uid()) is not true
+          )
         )
       )
       or (
@@ -31511,7 +31549,8 @@ grant execute on function jobs.ticks(text[]) to culturepass_job;
 create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Enqueues the runs of a periodic job in (p_from, p_upto]. False: another process has enqueued them. Unless `p_each`
--- is true, a run that is still waiting also stands for the runs after it.
+-- is true, a run that is still waiting also stands for the runs after it: one that has failed is tried again now, with
+-- all its attempts, because its growing delays would otherwise keep the job from running at its times.
 begin
   update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
   if not found then
@@ -31521,6 +31560,10 @@ begin
     case when p_each then 'tick ' || r.run else 'tick' end, 'keep', null, null, 0, p_max_attempts)
   from unnest(p_runs) with ordinality r(run, number)
   order by r.number;
+  if not p_each and cardinality(p_runs) > 0 then
+    update jobs.queue q set run_at = least(q.run_at, now()), attempts = 0
+    where q.name = p_name and q.unique_key = 'tick' and q.state = 'queued' and q.attempts > 0;
+  end if;
   return true;
 end
 $$;
@@ -45172,13 +45215,18 @@ create policy media_select on app.media for select to culturepass_app
         or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
         or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
         or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
-        or (media.entity_type = 'user' and sec.seen_user_moderates(media.entity_id))
-        or (media.entity_type = 'community' and sec.seen_community_moderates(media.entity_id))
-        or (media.entity_type = 'organization' and sec.seen_organization_moderates(media.entity_id))
-        or (media.entity_type = 'business' and sec.seen_business_moderates(media.entity_id))
-        or (media.entity_type = 'venue' and sec.seen_venue_moderates(media.entity_id))
-        or (media.entity_type = 'institution' and sec.seen_institution_moderates(media.entity_id))
-        or (media.entity_type = 'event' and sec.seen_event_moderates(media.entity_id))
+        or (
+          (
+            (media.entity_type = 'user' and sec.seen_user_moderates(media.entity_id))
+            or (media.entity_type = 'community' and sec.seen_community_moderates(media.entity_id))
+            or (media.entity_type = 'organization' and sec.seen_organization_moderates(media.entity_id))
+            or (media.entity_type = 'business' and sec.seen_business_moderates(media.entity_id))
+            or (media.entity_type = 'venue' and sec.seen_venue_moderates(media.entity_id))
+            or (media.entity_type = 'institution' and sec.seen_institution_moderates(media.entity_id))
+            or (media.entity_type = 'event' and sec.seen_event_moderates(media.entity_id))
+          )
+          and (media.uploaded_by_id = sec.uid()) is not true
+        )
       )
     )
     or (
@@ -45240,6 +45288,7 @@ create policy media_update on app.media for update to culturepass_app
           or (media.entity_type = 'institution' and sec.seen_institution_moderates(media.entity_id))
           or (media.entity_type = 'event' and sec.seen_event_moderates(media.entity_id))
         )
+        and (media.uploaded_by_id = sec.uid()) is not true
       when 'unsuspend' then media.status = 'suspended'
         and (
           (media.entity_type = 'user' and sec.seen_user_moderates(media.entity_id))
@@ -45250,6 +45299,7 @@ create policy media_update on app.media for update to culturepass_app
           or (media.entity_type = 'institution' and sec.seen_institution_moderates(media.entity_id))
           or (media.entity_type = 'event' and sec.seen_event_moderates(media.entity_id))
         )
+        and (media.uploaded_by_id = sec.uid()) is not true
       else false
     end
   )

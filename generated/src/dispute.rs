@@ -12,7 +12,7 @@ pub enum DisputeState { Inquiry, NeedsResponse, UnderReview, Won, Lost, Closed }
 #[derive(Debug, Clone, Entity)]
 pub struct Dispute {
     pub id: Uuid,
-    /// `closed` if an inquiry ended without a dispute, or the card network has prevented the dispute.
+    /// `closed` if the bank only asked, or the card network prevented it.
     pub state: DisputeState,
     pub amount_cents: i64,
     pub currency: String,

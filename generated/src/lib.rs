@@ -101,6 +101,10 @@ pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "mar
 #[rustfmt::skip]
 pub const REQUESTED: &[&str] = &[];
 
+/// Entities with counters that a job adds up (`delta`).
+#[rustfmt::skip]
+pub const COUNTED_LATER: &[&str] = &[];
+
 /// What entities tell (`emit`).
 #[rustfmt::skip]
 pub const EVENTS: &[&str] = &["business.approve", "business.reject", "business.suspend", "business.unsuspend", "commission_proposal.create", "commission_proposal.accept", "commission_proposal.decline", "community.suspend", "community.unsuspend", "community_member.create", "community_member.join", "community_member.approve", "community_member.ban", "event.publish", "event.update", "event.cancel", "event.archive", "event.suspend", "event.unsuspend", "follow.create", "institution.suspend", "institution.unsuspend", "lead.create", "media.archive", "media.restore", "media.suspend", "media.unsuspend", "organization.approve", "organization.reject", "organization.suspend", "organization.unsuspend", "promotion.create", "promotion.approve", "promotion.reject", "promotion.withdraw", "promotion.finish", "promotion.archive", "quote.send", "quote.accept", "quote.decline", "refund.update", "review.create", "review.update", "role_assignment.create", "role_assignment.accept", "role_assignment.archive", "service_request.create", "service_request.update", "service_request.reopen", "ticket_transfer.update", "user.archive", "user.suspend", "user.unsuspend", "venue.suspend", "venue.unsuspend", "waitlist_entry.create", "waitlist_entry.update", "wallet_credit.create"];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "15c1e97e9d780ab536153bf77c63a46b687d23b395b65de45c02930002c8a1b51ec4dfa8be13309528b04906030934ed",
+        checksum: "2bc93abe1b43f5e9dd5855c71af71a347be63f34b35a023d402d28e922442a8dff9d98268f13f3b13411a306ce4c139b",
     },
 ];

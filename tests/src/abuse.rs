@@ -35,6 +35,7 @@ mod modules;
 mod moments;
 mod names;
 mod offers;
+mod one_password;
 mod origins;
 mod outranks;
 mod outside;

@@ -32,7 +32,7 @@ pub fn file(model: &Model, messages: bool) -> (String, String) {
     ("src/lib.rs".into(), out)
 }
 
-fn lists(model: &Model) -> [(&'static str, &'static str, Vec<String>); 3] {
+fn lists(model: &Model) -> [(&'static str, &'static str, Vec<String>); 4] {
     let modules = model.modules.iter();
     let entities = model.entities.iter();
     [
@@ -46,6 +46,15 @@ fn lists(model: &Model) -> [(&'static str, &'static str, Vec<String>); 3] {
             "Jobs that requests may ask for (`on_request`).",
             modules
                 .flat_map(|m| m.requested.iter().map(|job| format!("{}.{job}", m.name)))
+                .collect(),
+        ),
+        (
+            "COUNTED_LATER",
+            "Entities with counters that a job adds up (`delta`).",
+            entities
+                .clone()
+                .filter(|e| e.derived.iter().any(|d| d.delta))
+                .map(|e| e.name.clone())
                 .collect(),
         ),
         (

@@ -16,7 +16,7 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{
-    Db, Error, Member, Result,
+    Db, Error, Member, Result, counters,
     cursor::CursorKey,
     http::ConfigError,
     jobs::{self, Job, Periodic, Revived, Work},
@@ -85,19 +85,34 @@ impl Module for DeadJobs {
     fn jobs(&self) -> Vec<Job> {
         let purge = |queue: Self, _| async move { Ok(purge(&queue.db).await?) };
         let cascade = |queue: Self, _| async move { Ok(cascade(&queue.db).await?) };
-        vec![
+        let mut jobs = vec![
             Job::of(self, "jobs.purge", purge),
             Job::of(self, "jobs.cascade", cascade),
-        ]
+        ];
+        if counts_later() {
+            let count =
+                |queue: Self, _| async move { Ok(counters::roll_up(&queue.db).await.map(drop)?) };
+            jobs.push(Job::of(self, "jobs.count", count));
+        }
+        jobs
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![
+        let mut all = vec![
             Periodic::every("jobs.purge", Duration::from_hours(1)),
             // For what was locked or failed when the job that archiving enqueues ran.
             Periodic::every("jobs.cascade", Duration::from_mins(1)),
-        ]
+        ];
+        if counts_later() {
+            all.push(Periodic::every("jobs.count", Duration::from_secs(1)));
+        }
+        all
     }
+}
+
+/// Whether the spec has a counter that a job adds up (`delta`).
+fn counts_later() -> bool {
+    !generated::COUNTED_LATER.is_empty()
 }
 
 /// Archives and restores what is left to follow archived and restored rows. Each batch is a transaction; if the worker is

@@ -1,5 +1,5 @@
 //! Counters that are updated with a delay (`delta` in the spec): changes are noted, and a worker adds them up. An
-//! application with such a counter calls this from a periodic job.
+//! application with such a counter (`COUNTED_LATER` of its generated crate) calls this from a periodic job.
 
 use crate::{cx::Db, error::Result};
 use uuid::Uuid;

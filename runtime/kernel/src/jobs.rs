@@ -74,7 +74,7 @@ impl Job {
         Self::new(name, move |run| handler(module.clone(), run))
     }
 
-    /// The number of attempts after which the job is dead (default 20, which take about three days; at most 100).
+    /// The number of attempts after which the job is dead (default 20, which take about a day and a half; at most 100).
     pub fn attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }
     }
@@ -112,9 +112,7 @@ impl Work {
     pub fn check(&self) -> Result<(), String> {
         let mut names = BTreeSet::new();
         for job in &self.jobs {
-            let module = job.module();
-            let good = |c: char| c.is_ascii_lowercase() || c == '_';
-            if module.is_empty() || !module.chars().all(good) {
+            if !is_name(job.name) {
                 return Err(format!("`{}` is not called `<module>.<job>`", job.name));
             }
             if !(1..=100).contains(&job.attempts) {
@@ -151,6 +149,16 @@ impl Work {
     fn job(&self, name: &str) -> Option<&Job> {
         self.jobs.iter().find(|job| job.name == name)
     }
+}
+
+/// Whether this is `<module>.<job>`, both in small letters, digits and `_` after a first letter, as the queue demands.
+fn is_name(name: &str) -> bool {
+    let part = |part: &str| {
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        part.starts_with(|c: char| c.is_ascii_lowercase()) && part.chars().all(good)
+    };
+    name.split_once('.')
+        .is_some_and(|(module, job)| part(module) && part(job))
 }
 
 /// Wakes the worker of this process after something was enqueued, so that it does not wait for its next poll.

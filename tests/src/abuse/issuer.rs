@@ -277,6 +277,31 @@ async fn abuse_13_an_issuers_word_about_an_address_counts_only_if_it_was_verifie
     assert_eq!(answer.problem(), "account-suspended");
 }
 
+/// Addresses of an issuer are compared in the form in which ours are stored, and what is no address for us signs nobody
+/// in: it is no mistake of the request.
+#[tokio::test]
+async fn abuse_13_an_issuers_address_is_read_as_ours_are() {
+    let (server, _) = server().await;
+    let ana = server.member("ana").await;
+    let mut conn = server.superuser().await;
+    sqlx::query("update app.users set email = 'ana@xn--bcher-kva.example' where id = $1")
+        .bind(ana.id)
+        .execute(&mut conn)
+        .await
+        .expect("another address");
+    let sent = async |subject: &str, email: &str| {
+        let token = issue(&claims(subject, email, true));
+        server.client.with_token(token).get("/me").await
+    };
+    let me = sent("ana", "Ana@Bücher.example").await.expect(200);
+    assert_eq!(me.id(), ana.id.to_string());
+    let long = format!("{}@example.org", "a".repeat(300));
+    for email in ["nobody", "two@@example.org", "a b@example.org", &long] {
+        sent("somebody", email).await.expect(401);
+    }
+    assert_eq!(linked(&server).await, 1);
+}
+
 /// For our audience, and issued to one of our clients.
 #[tokio::test]
 async fn abuse_13_an_issuers_token_may_say_to_whom_it_was_issued() {

@@ -93,6 +93,31 @@ async fn x1_x2_what_is_rolled_back_did_not_happen() {
     assert_eq!(world.done().await.len(), 1);
 }
 
+/// A worker that could not say what it consumes hands out no events: its consumers would miss them. It tries again until
+/// it can.
+#[tokio::test]
+async fn x1_no_event_is_handed_out_before_its_consumers_are_known() {
+    let mut world = world().await;
+    world
+        .sql("alter function jobs.subscribe(text[], text[]) rename to subscribe_away")
+        .await;
+    let worker = world.start_with(work(false), quick());
+    let object = Uuid::now_v7();
+    let mut cx = world.module().await;
+    happened(&mut cx, object, 1).await;
+    cx.commit().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(waiting(&mut world).await, 1, "handed out to nobody");
+    world
+        .sql("alter function jobs.subscribe_away(text[], text[]) rename to subscribe")
+        .await;
+    assert_eq!(
+        world.until_done(1).await,
+        [format!("tests.happened {object} 1")]
+    );
+    worker.stop().await;
+}
+
 /// Twelve objects, four workers that are killed again and again, and a consumer that fails at times: each event is
 /// processed once, and those of one object in their order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,18 @@
 //! Periodic jobs: once per time across all workers, with missed runs handled as declared.
 
-use super::world::{quick, world};
-use kernel::jobs::{CatchUp, Job, Periodic, Schedule, Work};
+use super::world::{quick, say, world};
+use kernel::{
+    Error,
+    jobs::{CatchUp, Job, Periodic, Schedule, Work},
+};
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 /// A job that records the time for which it was enqueued.
 fn tick(name: &'static str) -> Job {
@@ -140,5 +149,57 @@ async fn ticks_do_not_pile_up() {
             assert!(ticked);
         }
         assert_eq!(world.jobs().await.len(), waiting);
+    }
+}
+
+/// A run that fails is tried again at its next time at the latest: the growing delays of a job are not those of one that
+/// comes round. The control: without what `jobs.tick` does to a waiting run, it waits for minutes.
+#[tokio::test]
+async fn jb6_a_periodic_job_that_fails_keeps_its_times() {
+    for is_kept in [true, false] {
+        let mut world = world().await;
+        if !is_kept {
+            world
+                .sql("create function public.hold() returns trigger language plpgsql as 'begin return null; end'")
+                .await;
+            world
+                .sql(
+                    "create trigger hold before update on jobs.queue for each row
+                       when (old.state = 'queued' and new.state = 'queued' and new.attempts < old.attempts)
+                       execute function public.hold()",
+                )
+                .await;
+        }
+        let fails = Arc::new(AtomicUsize::new(4));
+        let counted = fails.clone();
+        let job = Job::new("tests.tick", move |run| {
+            let left = counted.clone();
+            async move {
+                if left.load(Relaxed) > 0 {
+                    left.fetch_sub(1, Relaxed);
+                    return Err(Error::internal("not yet").into());
+                }
+                say(&run).await
+            }
+        });
+        let work = Work {
+            jobs: vec![job],
+            periodic: vec![Periodic {
+                job: "tests.tick",
+                schedule: Schedule::Every(Duration::from_secs(1)),
+                catch_up: CatchUp::Last,
+            }],
+            ..Work::default()
+        };
+        let worker = world.start_with(work, quick());
+        if is_kept {
+            world.until_done(1).await;
+            assert_eq!(fails.load(Relaxed), 0);
+        } else {
+            // The second attempt comes after 2.5 s or more, and the third 5 s later.
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            assert!(fails.load(Relaxed) > 1, "{fails:?}");
+        }
+        worker.stop().await;
     }
 }

@@ -46,3 +46,31 @@ async fn md8_a_suspended_picture_is_not_put_up_again() {
     carlo.client.act(&unsuspend).await.expect(200);
     owner.post("/media/uploads", again).await.expect(201);
 }
+
+/// Who moderates the city's events may add pictures to them, and doesn't decide about these: a suspension by the platform
+/// stays. The control: pictures of others are theirs to decide about.
+#[tokio::test]
+async fn abuse_43_nobody_decides_about_a_picture_of_their_own() {
+    let stage = Stage::new().await;
+    let carlo = stage.server.sign_in(PEOPLE[1].id).await;
+    let paula = stage.server.sign_in(PEOPLE[0].id).await;
+    for (by, bytes, decided) in [
+        (&carlo, jpeg(60, 40, 3), 403),
+        (&stage.owner, jpeg(60, 40, 4), 200),
+    ] {
+        let picture = uploaded(&stage.server, by, "event", &stage.event, &bytes).await;
+        let path = format!("/media/{}", picture["id"].as_str().expect("an id"));
+        let suspended = paula.client.act(&format!("{path}/suspend")).await;
+        suspended.expect(200);
+        let shown = carlo.client.get(&path).await.expect(200).json;
+        let actions = shown["allowed_actions"].as_array().expect("a list");
+        let offered = actions.iter().any(|action| action == "unsuspend");
+        assert_eq!(offered, decided == 200);
+        let undone = carlo.client.act(&format!("{path}/unsuspend")).await;
+        assert_eq!(undone.status.as_u16(), decided);
+        if decided == 200 {
+            let suspend = carlo.client.act(&format!("{path}/suspend")).await;
+            suspend.expect(200);
+        }
+    }
+}

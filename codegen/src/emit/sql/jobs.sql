@@ -244,7 +244,8 @@ grant execute on function jobs.ticks(text[]) to <app>_job;
 create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Enqueues the runs of a periodic job in (p_from, p_upto]. False: another process has enqueued them. Unless `p_each`
--- is true, a run that is still waiting also stands for the runs after it.
+-- is true, a run that is still waiting also stands for the runs after it: one that has failed is tried again now, with
+-- all its attempts, because its growing delays would otherwise keep the job from running at its times.
 begin
   update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
   if not found then
@@ -254,6 +255,10 @@ begin
     case when p_each then 'tick ' || r.run else 'tick' end, 'keep', null, null, 0, p_max_attempts)
   from unnest(p_runs) with ordinality r(run, number)
   order by r.number;
+  if not p_each and cardinality(p_runs) > 0 then
+    update jobs.queue q set run_at = least(q.run_at, now()), attempts = 0
+    where q.name = p_name and q.unique_key = 'tick' and q.state = 'queued' and q.attempts > 0;
+  end if;
   return true;
 end
 $$;

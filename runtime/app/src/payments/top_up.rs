@@ -34,7 +34,7 @@ impl Payments {
         Ok(run.await?)
     }
 
-    /// Sends what credits have paid where the job has given up: it tries for three days, and the host's account may take
+    /// Sends what credits have paid where the job has given up: it tries for a day and a half, and the host's account may take
     /// money again later. What the provider has refused for good waits for an administrator.
     pub(super) async fn top_ups(&self, request: Uuid) -> Result<()> {
         let found = self.in_turn::<Uuid>(

@@ -31,7 +31,8 @@ impl Resolver for Sessions {
                 .email
                 .as_deref()
                 .filter(|_| identity.email_verified);
-            let email = email.map(str::to_lowercase);
+            // In the form in which addresses are stored. What is no address for us signs nobody in.
+            let email = email.and_then(|email| Format::Email.read(email));
             // A second round in case another request has created the member at the same time.
             for _ in 0..2 {
                 if let Some(user) = self.linked(identity).await? {

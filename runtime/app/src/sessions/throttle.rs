@@ -143,6 +143,7 @@ impl Sessions {
         }
         let mut narrow = [&from_here, &of_network].map(key);
         narrow.sort();
+        let mark = tried.key.clone();
         let mut order = vec![tried.key];
         order.extend(narrow);
         order.extend([&spread_from_here, &of_account, &spread_anywhere].map(key));
@@ -165,7 +166,16 @@ impl Sessions {
                 spares_owner: true,
             },
         ];
-        let wait = self.count_stages(cx, &stages, email, network).await?;
+        let refused = self.count_stages(cx, &stages, email, network).await?;
+        // An attempt that was refused before it was counted over all networks leaves no mark: otherwise one network could
+        // mark any number of accounts, and nobody's attempts on them would be counted any more.
+        if is_first && refused.is_some_and(|(stage, _)| stage + 1 < stages.len()) {
+            sqlx::query("delete from app.throttles where key_hash = $1")
+                .bind(&mark)
+                .execute(cx.conn())
+                .await?;
+        }
+        let wait = refused.map(|(_, seconds)| seconds);
         let attempt = Attempt {
             order,
             forget,
@@ -174,19 +184,22 @@ impl Sessions {
         Ok((attempt, wait))
     }
 
-    /// Counts one stage after the other, up to the first one whose limit is exceeded. Returns how long to wait then.
+    /// Counts one stage after the other, up to the first one whose limit is exceeded. Returns which one that is, and how
+    /// long to wait.
     async fn count_stages(
         &self,
         cx: &mut Cx,
         stages: &[Stage],
         email: &str,
         network: &str,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<(usize, u64)>> {
         let window = self.0.config.failure_window;
-        for stage in stages {
-            let wait = self.count(cx, &stage.counters, window).await?.wait;
-            if wait.is_some() && !(stage.spares_owner && self.is_known(cx, email, network).await?) {
-                return Ok(wait);
+        for (at, stage) in stages.iter().enumerate() {
+            let Some(seconds) = self.count(cx, &stage.counters, window).await?.wait else {
+                continue;
+            };
+            if !(stage.spares_owner && self.is_known(cx, email, network).await?) {
+                return Ok(Some((at, seconds)));
             }
         }
         Ok(None)

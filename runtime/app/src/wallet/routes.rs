@@ -179,9 +179,9 @@ async fn give(
 
 /// Reverse a ledger entry
 ///
-/// Books an opposite entry. Fundings of budgets and credits that were given by hand (`funding`, `event_credit`,
-/// `promotion_bonus`) can be reversed, once, and only if all of it is still there. Other entries belong to an
-/// order, a refund, a referral or a dispute: refund the order instead. Only for platform administrators.
+/// Books an opposite entry, once, of a budget's `funding` or of credits given by hand (`event_credit`,
+/// `promotion_bonus`) of which none is spent. Other entries belong to an order, a refund, a referral or a dispute: refund
+/// the order instead. Only for platform administrators.
 #[utoipa::path(post, path = "/wallet-journals/{id}/reversals", operation_id = "reverseJournal", tag = "Wallet journals",
     security(("bearer" = [])), params(
         ("id" = Uuid, Path, description = "Of the entry"),

@@ -99,6 +99,8 @@ struct Worker {
     jobs: HashMap<Id, (Uuid, AbortHandle)>,
     /// When this worker last reported to the queue.
     heard: Instant,
+    /// Whether the queue knows which events are consumed.
+    subscribed: bool,
 }
 
 impl Worker {
@@ -112,18 +114,25 @@ impl Worker {
             running: JoinSet::new(),
             jobs: HashMap::new(),
             heard: Instant::now(),
+            subscribed: false,
         }
     }
 
-    async fn subscribe(&self) {
-        if let Err(error) = store::subscribe(&self.db, &self.work.consumers).await {
-            report("say which events are consumed", &error);
+    async fn subscribe(&mut self) {
+        match store::subscribe(&self.db, &self.work.consumers).await {
+            Ok(()) => self.subscribed = true,
+            Err(error) => report("say which events are consumed", &error),
         }
     }
 
-    /// Turns new events into jobs and enqueues periodic jobs that are due.
+    /// Turns new events into jobs and leases jobs that are due. No event becomes a job before the queue knows the
+    /// consumers of this version: those that it does not know yet would miss the event.
     async fn look(&mut self) {
-        if !self.work.consumers.is_empty()
+        if !self.subscribed {
+            self.subscribe().await;
+        }
+        if self.subscribed
+            && !self.work.consumers.is_empty()
             && let Err(error) = store::relay(&self.db, RELAYED_AT_ONCE).await
         {
             report("turn events into jobs", &error);

@@ -25,6 +25,10 @@ pub const MODULES: &[&str] = &["reminders"];
 #[rustfmt::skip]
 pub const REQUESTED: &[&str] = &["reminders.remind"];
 
+/// Entities with counters that a job adds up (`delta`).
+#[rustfmt::skip]
+pub const COUNTED_LATER: &[&str] = &["book"];
+
 /// What entities tell (`emit`).
 #[rustfmt::skip]
 pub const EVENTS: &[&str] = &["enquiry.claim", "enquiry.adopt", "loan.create", "loan.update", "loan.take_back"];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "69f83181b5b261c690b7624ae1626f0048d96b919b0e5082cc1d7b9adf6da31936461f5aa90f93e2b497bfcbd4a5d5f4",
+        checksum: "0ed270fcbe79b1225c795a0fdc3cbf3eff3278e8d94913bf232bf4fccae01dbbcf54e426b3d856e3846ad4c836567c7c",
     },
 ];

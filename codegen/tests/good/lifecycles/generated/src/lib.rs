@@ -23,6 +23,10 @@ pub const MODULES: &[&str] = &["billing"];
 #[rustfmt::skip]
 pub const REQUESTED: &[&str] = &[];
 
+/// Entities with counters that a job adds up (`delta`).
+#[rustfmt::skip]
+pub const COUNTED_LATER: &[&str] = &[];
+
 /// What entities tell (`emit`).
 #[rustfmt::skip]
 pub const EVENTS: &[&str] = &[];

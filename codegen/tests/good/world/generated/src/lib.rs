@@ -21,6 +21,10 @@ pub const MODULES: &[&str] = &["billing"];
 #[rustfmt::skip]
 pub const REQUESTED: &[&str] = &[];
 
+/// Entities with counters that a job adds up (`delta`).
+#[rustfmt::skip]
+pub const COUNTED_LATER: &[&str] = &[];
+
 /// What entities tell (`emit`).
 #[rustfmt::skip]
 pub const EVENTS: &[&str] = &["event.create", "event.update", "event.archive", "event.restore", "event.suspend", "event.unsuspend", "event.publish", "event.cancel", "event.feature"];
