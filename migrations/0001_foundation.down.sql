@@ -853,6 +853,8 @@ drop trigger commission_proposals_make_rule on app.commission_proposals;
 
 drop trigger notifications_mark on app.notifications;
 
+drop trigger notification_preferences_want_mail on app.notification_preferences;
+
 drop trigger events_reschedule on app.events;
 
 drop trigger media_suspended_before on app.media;
@@ -2081,8 +2083,6 @@ drop function app.payer_of_place(text,uuid);
 
 drop function app.has_unpaid_place(text,uuid,uuid,text);
 
-drop function app.lasts_beyond_event(text,uuid,timestamptz,int);
-
 drop function app.price_of_place(text,uuid,uuid,text,timestamptz,timestamptz);
 
 drop function app.city_share_of_place(text,uuid,uuid,text,bigint);
@@ -2164,6 +2164,8 @@ drop function app.place_to_name(uuid);
 drop function app.name_of(uuid);
 
 drop function app.mail_arrived(text);
+
+drop function app.wants_mail_again();
 
 drop function app.reschedule_event();
 

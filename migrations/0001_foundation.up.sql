@@ -1867,7 +1867,7 @@ create table app.mail_suppressions (
   updated_at timestamptz default now() not null,
   constraint mail_suppressions_pkey primary key (id)
 );
-comment on table app.mail_suppressions is 'An address that bounced, or whose owner reported a mail as spam. Only mail about the account itself is sent to it. An address that bounced is forgotten once a link in such a mail is opened.';
+comment on table app.mail_suppressions is 'An address that bounced, or whose owner reported a mail as spam. Only mail about the account itself is sent to it. An address that bounced is forgotten once a link in such a mail is opened, one from which a mail was reported once its member turns mail on.';
 comment on column app.mail_suppressions.said_at is 'When the mail service reported it.';
 alter table app.mail_suppressions owner to culturepass_owner;
 alter table app.mail_suppressions enable row level security;
@@ -36735,6 +36735,17 @@ grant select, insert, update on app.event_schedules to culturepass_counter;
 grant select on app.notifications, app.notification_deliveries to culturepass_counter;
 grant update (state, error, settled_at) on app.notification_deliveries to culturepass_counter;
 
+create function app.wants_mail_again() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from app.mail_suppressions s
+  where s.reason = 'complained' and s.email = (select u.email from app.users u where u.id = new.user_id);
+  return null;
+end
+$$;
+alter function app.wants_mail_again() owner to culturepass_counter;
+revoke execute on function app.wants_mail_again() from public;
+
 create function app.mail_arrived(p_email text) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -37544,19 +37555,6 @@ alter function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamp
 revoke execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) from public;
 grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to culturepass_app, culturepass_job;
 
-create function app.lasts_beyond_event(p_target_type text, p_target uuid, p_starts_at timestamptz, p_days int) returns boolean
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return p_target_type = 'event' and exists (
-    select from app.events e
-    where e.id = p_target and greatest(p_starts_at, now()) + make_interval(hours => 24 * (p_days - 1)) >= e.ends_at
-  );
-end
-$$;
-alter function app.lasts_beyond_event(text, uuid, timestamptz, int) owner to culturepass_counter;
-revoke execute on function app.lasts_beyond_event(text, uuid, timestamptz, int) from public;
-grant execute on function app.lasts_beyond_event(text, uuid, timestamptz, int) to culturepass_app, culturepass_job;
-
 create function app.has_unpaid_place(p_target_type text, p_target uuid, p_city uuid, p_slot text) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -37606,9 +37604,6 @@ begin
   end if;
   if v_price.days > v_price.max_days then
     raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
-  end if;
-  if app.lasts_beyond_event(new.target_type, new.target_id, new.starts_at, v_price.days) then
-    raise exception 'longer than the event' using errcode = '23514', constraint = 'promotions_event_end';
   end if;
   if v_price.amount_cents > 0 and (v_price.amount_cents % app.card_step(v_price.currency) <> 0
     or v_price.amount_cents < app.card_minimum(v_price.currency)
@@ -43192,6 +43187,10 @@ create trigger events_reschedule
     (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone)
     or (new.state in ('cancelled', 'draft') or new.status <> 'active') and (new.state, new.status) is distinct from (old.state, old.status))
   execute function app.reschedule_event();
+
+create trigger notification_preferences_want_mail after insert or update of enabled, status on app.notification_preferences
+  for each row when (new.enabled and new.status = 'active' and new.channel in ('email', 'all'))
+  execute function app.wants_mail_again();
 
 create trigger notifications_mark
   before insert or update of is_read on app.notifications

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2bc93abe1b43f5e9dd5855c71af71a347be63f34b35a023d402d28e922442a8dff9d98268f13f3b13411a306ce4c139b",
+        checksum: "64a03b12fdd09f12982955f2040df2b68ea5240c0364dcc934191618fc3071ba2699a0b37bd0934248b6d261e9c1e5cf",
     },
 ];

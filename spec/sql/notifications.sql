@@ -195,8 +195,24 @@ create trigger events_reschedule
     or (new.state in ('cancelled', 'draft') or new.status <> 'active') and (new.state, new.status) is distinct from (old.state, old.status))
   execute function app.reschedule_event();
 
+-- A member who has reported a mail as spam is sent none any more, and is again after turning mail on.
+create function app.wants_mail_again() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from app.mail_suppressions s
+  where s.reason = 'complained' and s.email = (select u.email from app.users u where u.id = new.user_id);
+  return null;
+end
+$$;
+alter function app.wants_mail_again() owner to <app>_counter;
+revoke execute on function app.wants_mail_again() from public;
+
+create trigger notification_preferences_want_mail after insert or update of enabled, status on app.notification_preferences
+  for each row when (new.enabled and new.status = 'active' and new.channel in ('email', 'all'))
+  execute function app.wants_mail_again();
+
 -- Forgets that mail to this address came back, because a link in such a mail was opened. Whoever reported a mail as spam
--- is sent none any more.
+-- is sent none until they turn mail on.
 create function app.mail_arrived(p_email text) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

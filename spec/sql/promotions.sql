@@ -164,20 +164,6 @@ alter function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamp
 revoke execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) from public;
 grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to <app>_app, <app>_job;
 
--- Whether a booking has days that begin after its event has ended: nothing could be shown on them.
-create function app.lasts_beyond_event(p_target_type text, p_target uuid, p_starts_at timestamptz, p_days int) returns boolean
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return p_target_type = 'event' and exists (
-    select from app.events e
-    where e.id = p_target and greatest(p_starts_at, now()) + make_interval(hours => 24 * (p_days - 1)) >= e.ends_at
-  );
-end
-$$;
-alter function app.lasts_beyond_event(text, uuid, timestamptz, int) owner to <app>_counter;
-revoke execute on function app.lasts_beyond_event(text, uuid, timestamptz, int) from public;
-grant execute on function app.lasts_beyond_event(text, uuid, timestamptz, int) to <app>_app, <app>_job;
-
 -- Whether the one who would pay has another booking of the same kind of place that is not paid yet. One at a time:
 -- otherwise a host could reserve all places of a city for a day, again and again, without paying for any.
 create function app.has_unpaid_place(p_target_type text, p_target uuid, p_city uuid, p_slot text) returns boolean
@@ -232,9 +218,6 @@ begin
   end if;
   if v_price.days > v_price.max_days then
     raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
-  end if;
-  if app.lasts_beyond_event(new.target_type, new.target_id, new.starts_at, v_price.days) then
-    raise exception 'longer than the event' using errcode = '23514', constraint = 'promotions_event_end';
   end if;
   if v_price.amount_cents > 0 and (v_price.amount_cents % app.card_step(v_price.currency) <> 0
     or v_price.amount_cents < app.card_minimum(v_price.currency)

@@ -2067,9 +2067,9 @@ export type paths = {
         put?: never;
         /**
          * Reverse a ledger entry
-         * @description Books an opposite entry. Fundings of budgets and credits that were given by hand (`funding`, `event_credit`,
-         *     `promotion_bonus`) can be reversed, once, and only if no balance would become negative. Other entries belong to an
-         *     order, a refund, a referral or a dispute: refund the order instead. Only for platform administrators.
+         * @description Books an opposite entry, once, of a budget's `funding` or of credits given by hand (`event_credit`,
+         *     `promotion_bonus`) of which none is spent. Other entries belong to an order, a refund, a referral or a dispute: refund
+         *     the order instead. Only for platform administrators.
          */
         post: operations["reverseJournal"];
         delete?: never;
@@ -7748,7 +7748,7 @@ export type paths = {
          * Suspend a media
          * @description Hides the media from all callers who may neither update nor suspend it.
          *
-         *     **Who may**: `moderates` of the `entity`.
+         *     **Who may**: `moderates` of the `entity` and not (`mine`).
          */
         post: operations["suspendMedia"];
         delete?: never;
@@ -7770,7 +7770,7 @@ export type paths = {
          * Lift the suspension of a media
          * @description Sets the `status` of the media to `active` again.
          *
-         *     **Who may**: `moderates` of the `entity`.
+         *     **Who may**: `moderates` of the `entity` and not (`mine`).
          */
         post: operations["unsuspendMedia"];
         delete?: never;
@@ -14930,7 +14930,7 @@ export type components = {
             object?: "dispute";
             /** @example 019caddd-0f20-7cae-aa47-fa084a8512bb */
             id: components["schemas"]["ObjectId"];
-            /** @description `closed` if it ended before any money moved. */
+            /** @description `closed` if the bank only asked, or the card network prevented it. */
             state: components["schemas"]["DisputeState"];
             /** Format: int64 */
             amount_cents: number;
@@ -16689,7 +16689,7 @@ export type components = {
         WalletHoldList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedWalletHold"][];
         };
-        /** @description Credits that expire. Those that expire soonest are spent first. */
+        /** @description Credits that a member was given. Those that expire soonest are spent first. */
         WalletCredit: {
             /** @constant */
             object?: "wallet_credit";
@@ -16703,8 +16703,11 @@ export type components = {
              */
             remaining_cents: number;
             currency: components["schemas"]["CurrencyCode"];
-            /** Format: date-time */
-            expires_at: string;
+            /**
+             * Format: date-time
+             * @description Null if never.
+             */
+            expires_at: string | null;
             /**
              * Format: uuid
              * @description Id of a wallet account.
@@ -16724,8 +16727,6 @@ export type components = {
         ExpandedWalletCredit: components["schemas"]["WalletCredit"] & {
             wallet?: components["schemas"]["WalletAccount"] | null;
         };
-        /** @enum {string} */
-        WalletCreditSort: "expires_at" | "-expires_at" | "id" | "-id";
         /** @enum {string} */
         WalletCreditExpand: "wallet";
         WalletCreditList: components["schemas"]["PageInfo"] & {
@@ -21310,7 +21311,7 @@ export type components = {
         "expires_at.lte": string;
         "expires_at.gt": string;
         "expires_at.lt": string;
-        "WalletCredit.sort": components["schemas"]["WalletCreditSort"];
+        "expires_at.null": boolean;
         "WalletCredit.expand": components["schemas"]["WalletCreditExpand"][];
         "Notification.type": components["schemas"]["NotificationType"];
         "Notification.type.ne": components["schemas"]["NotificationType"];
@@ -21865,7 +21866,6 @@ export type WalletHoldExpand = components['schemas']['WalletHoldExpand'];
 export type WalletHoldList = components['schemas']['WalletHoldList'];
 export type WalletCredit = components['schemas']['WalletCredit'];
 export type ExpandedWalletCredit = components['schemas']['ExpandedWalletCredit'];
-export type WalletCreditSort = components['schemas']['WalletCreditSort'];
 export type WalletCreditExpand = components['schemas']['WalletCreditExpand'];
 export type WalletCreditList = components['schemas']['WalletCreditList'];
 export type Notification = components['schemas']['Notification'];
@@ -22651,7 +22651,7 @@ export type ParameterExpiresAtGte = components['parameters']['expires_at.gte'];
 export type ParameterExpiresAtLte = components['parameters']['expires_at.lte'];
 export type ParameterExpiresAtGt = components['parameters']['expires_at.gt'];
 export type ParameterExpiresAtLt = components['parameters']['expires_at.lt'];
-export type ParameterWalletCreditSort = components['parameters']['WalletCredit.sort'];
+export type ParameterExpiresAtNull = components['parameters']['expires_at.null'];
 export type ParameterWalletCreditExpand = components['parameters']['WalletCredit.expand'];
 export type ParameterNotificationType = components['parameters']['Notification.type'];
 export type ParameterNotificationTypeNe = components['parameters']['Notification.type.ne'];
@@ -39118,7 +39118,8 @@ export interface operations {
                 "expires_at.lte"?: components["parameters"]["expires_at.lte"];
                 "expires_at.gt"?: components["parameters"]["expires_at.gt"];
                 "expires_at.lt"?: components["parameters"]["expires_at.lt"];
-                sort?: components["parameters"]["WalletCredit.sort"];
+                "expires_at.null"?: components["parameters"]["expires_at.null"];
+                sort?: components["parameters"]["SortById"];
                 limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
@@ -39362,10 +39363,11 @@ export interface operations {
                 "expires_at.lte"?: components["parameters"]["expires_at.lte"];
                 "expires_at.gt"?: components["parameters"]["expires_at.gt"];
                 "expires_at.lt"?: components["parameters"]["expires_at.lt"];
+                "expires_at.null"?: components["parameters"]["expires_at.null"];
                 wallet_id?: components["parameters"]["wallet_id"];
                 "wallet_id.ne"?: components["parameters"]["wallet_id.ne"];
                 "wallet_id.in"?: components["parameters"]["wallet_id.in"];
-                sort?: components["parameters"]["WalletCredit.sort"];
+                sort?: components["parameters"]["SortById"];
                 limit?: components["parameters"]["limit"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];

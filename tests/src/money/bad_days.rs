@@ -119,60 +119,66 @@ async fn t6_a_refund_whose_answer_is_lost_is_made_once() {
     stage.books_agree().await;
 }
 
+/// An hour without the service, in which orders expire: one was charged and the answer lost, one could not be paid, and one
+/// is refunded. Afterwards everybody has either tickets or their money, and can see which.
 #[tokio::test]
 async fn a_service_that_is_away_for_an_hour_loses_nothing() {
     let stage = Stage::new().await;
     let kind = stage.tickets("Seat", 4500, 10).await;
     let card = stage.saved(&stage.mira, "4242424242424242").await;
-    let paid = stage
-        .order(&stage.mira, &[(kind, 1)], false)
-        .await
-        .expect(201)
-        .id();
-    stage
-        .pay(&stage.mira, &paid, json!({"payment_method_id": card}))
-        .await
-        .expect(200);
-    let waiting = stage
-        .order(&stage.mira, &[(kind, 1)], false)
-        .await
-        .expect(201)
-        .id();
+    let body = json!({"payment_method_id": card});
+    let ordered = async || {
+        let placed = stage.order(&stage.mira, &[(kind, 1)], false).await;
+        placed.expect(201).id()
+    };
+    let (paid, charged, waiting) = (ordered().await, ordered().await, ordered().await);
+    let pay = async |order: &str| stage.pay(&stage.mira, order, body.clone()).await;
+    pay(&paid).await.expect(200);
+    let mut lost = Fault::new(Kind::DropAfter).on("POST", "/v1/payment_intents/");
+    lost.times = Some(4);
+    stage.stripe.fake.add_fault(lost);
+    pay(&charged).await.expect(503);
+    stage.stripe.fake.clear_faults();
 
     stage.stripe.fake.add_fault(Fault::new(Kind::Away));
-    let away = stage
-        .pay(&stage.mira, &waiting, json!({"payment_method_id": card}))
-        .await
-        .expect(503);
+    let away = pay(&waiting).await.expect(503);
     assert_eq!(away.problem(), "payment-provider-unavailable");
     assert!(away.header("retry-after").is_some());
-    keyed(&stage.mira, &format!("/orders/{paid}/refunds"), json!({}))
-        .await
-        .expect(201);
+    let refunds = format!("/orders/{paid}/refunds");
+    keyed(&stage.mira, &refunds, json!({})).await.expect(201);
     stage.server.settled().await;
-    assert_eq!(stage.state(&paid).await, "refund_pending");
-    assert_eq!(stage.state(&waiting).await, "pending");
-    stage
-        .mira
-        .client
-        .get(&format!("/orders/{waiting}"))
-        .await
-        .expect(200);
+    let states = async |expected: [&str; 3]| {
+        for (order, state) in [&paid, &charged, &waiting].into_iter().zip(expected) {
+            assert_eq!(stage.state(order).await, state);
+            let path = format!("/orders/{order}");
+            let shown = stage.mira.client.get(&path).await.expect(200);
+            assert_eq!(shown.json["state"], state, "what the buyer sees");
+        }
+    };
+    states(["refund_pending", "pending", "pending"]).await;
+    // The hour: orders are kept for fifteen minutes.
+    stage.stripe.fake.advance(3_600);
+    stage.age().await;
+    for order in [&charged, &waiting] {
+        stage.run_out(order).await;
+    }
+    let tickets = &stage.server.built.app.modules.tickets;
+    assert_eq!(tickets.expire().await.expect("a run"), 2);
+    let looked = stage.payments().reconcile_all(Uuid::now_v7()).await;
+    assert!(looked.is_err(), "the service is away");
+    states(["refund_pending", "expired", "expired"]).await;
+    pay(&waiting).await.expect(409);
 
     stage.stripe.fake.clear_faults();
     stage.age().await;
-    stage
-        .payments()
-        .reconcile_all(Uuid::now_v7())
-        .await
-        .expect("a run");
+    let looked = stage.payments().reconcile_all(Uuid::now_v7()).await;
+    looked.expect("a run");
     stage.stripe.deliver(&stage.server).await;
-    assert_eq!(stage.state(&paid).await, "refunded");
-    stage
-        .pay(&stage.mira, &waiting, json!({"payment_method_id": card}))
-        .await
-        .expect(200);
-    assert_eq!(stage.state(&waiting).await, "paid");
+    // The late payment has bought what was left.
+    states(["refunded", "paid", "expired"]).await;
+    let again = ordered().await;
+    pay(&again).await.expect(200);
+    assert_eq!(stage.state(&again).await, "paid");
     stage.books_agree().await;
 }
 

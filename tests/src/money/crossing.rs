@@ -386,3 +386,42 @@ async fn o6_a_refund_that_the_balance_does_not_cover_waits() {
     assert_eq!(stage.host_has(), 0);
     stage.books_agree().await;
 }
+
+/// A card payment whose money the host's account can't take: the buyer is told at once, nothing is charged, and the order
+/// can be cancelled, which frees tickets and credits. Once the account takes the currency, the same order is paid.
+#[tokio::test]
+async fn c8_a_currency_that_the_hosts_account_cannot_take_is_refused_at_once() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4500, 10).await;
+    stage.credits(&stage.mira, 1_000).await;
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    let takes = |refused: &[&str]| {
+        let change = json!({"refused_currencies": refused});
+        let changed = stage.stripe.fake.change_account(&stage.account, &change);
+        changed.expect("an account");
+    };
+    takes(&["aud"]);
+    let mut orders = Vec::new();
+    for _ in 0..2 {
+        let order = stage
+            .order(&stage.mira, &[(kind, 1)], orders.is_empty())
+            .await;
+        let order = order.expect(201).id();
+        let body = json!({"payment_method_id": card});
+        let refused = stage.pay(&stage.mira, &order, body).await.expect(409);
+        assert_eq!(refused.problem(), "payment-refused", "{}", refused.text);
+        assert_eq!(stage.state(&order).await, "pending");
+        orders.push(order);
+    }
+    assert_eq!(stage.stripe.fake.all("charges").len(), 0);
+    assert_eq!(stage.stock(kind).await, (2, 0));
+    let cancel = format!("/orders/{}/cancel", orders[0]);
+    keyed(&stage.mira, &cancel, json!({})).await.expect(200);
+    assert_eq!(stage.stock(kind).await, (1, 0));
+    assert_eq!(stage.wallet(&stage.mira).await, (1_000, 0));
+    takes(&[]);
+    let body = json!({"payment_method_id": card});
+    stage.pay(&stage.mira, &orders[1], body).await.expect(200);
+    assert_eq!(stage.state(&orders[1]).await, "paid");
+    stage.books_agree().await;
+}

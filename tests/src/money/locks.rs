@@ -20,6 +20,8 @@ impl Stage {
     /// Does something while a ticket type is locked. Returns its outcome, and whether it has locked the event before it
     /// waited for the type.
     async fn while_locked<T>(&self, kind: Uuid, act: impl Future<Output = T>) -> (T, bool) {
+        // A job of what was done before must not be the one that waits.
+        self.server.settled().await;
         let mut holder = self.server.superuser().await;
         let mut held = holder.begin().await.expect("a transaction");
         let row = format!("select from app.ticket_types where id = '{kind}' for no key update");

@@ -262,6 +262,68 @@ async fn no3_an_address_that_mail_reaches_again_is_mailed_again() {
     assert_eq!(guests.count(others).await, 1);
 }
 
+/// Whoever has reported a mail as spam gets none until they turn mail on, which only they can; the settings say so. What
+/// bounces is not sent because somebody wants it.
+#[tokio::test]
+async fn no3_whoever_reported_spam_can_turn_mail_on_again() {
+    let guests = Guests::new().await;
+    let member = guests.guest("sam_said_spam").await;
+    let stopped = async |address: &str, reason: &str| {
+        let text = format!(
+            "insert into app.mail_suppressions (email, reason) values ('{address}@example.org', '{reason}')"
+        );
+        guests.run(&text).await;
+    };
+    let is_on = async |wanted: &str| {
+        let shown = member.client.get("/notifications/settings").await;
+        let shown = shown.expect(200).json;
+        let types = shown["data"].as_array().expect("types").iter();
+        let of = types
+            .clone()
+            .find(|ty| ty["type"] == wanted)
+            .expect("a type");
+        let channels = of["channels"].as_array().expect("channels").iter();
+        let mail = channels.clone().find(|one| one["channel"] == "email");
+        mail.expect("mail")["is_on"] == true
+    };
+    assert!(is_on("event_cancelled").await);
+    let security = is_on("security").await;
+    stopped("sam_said_spam", "complained").await;
+    stopped("another", "complained").await;
+    assert!(!is_on("event_cancelled").await);
+    assert_eq!(is_on("security").await, security, "about the account");
+    guests
+        .change(json!({"starts_at": "2041-05-01T18:30:00Z"}))
+        .await;
+    guests.dispatch().await;
+    let moved = guests.deliveries(&member, "event_moved").await;
+    assert_eq!(moved, [("email".to_owned(), "dropped".to_owned())]);
+    let wish = async |channel: &str, enabled: bool| {
+        let body = json!({"channel": channel, "type": "all", "enabled": enabled});
+        let made = member.client.post("/notification-preferences", body).await;
+        format!("/notification-preferences/{}", made.expect(201).id())
+    };
+    wish("push", true).await;
+    let mail = wish("email", false).await;
+    assert!(!is_on("event_cancelled").await);
+    let left = "select count(*) from app.mail_suppressions";
+    assert_eq!(guests.count(left).await, 2);
+    let on = json!({"enabled": true});
+    member
+        .client
+        .patch(&mail, "*", on.clone())
+        .await
+        .expect(200);
+    assert!(is_on("event_cancelled").await);
+    assert_eq!(guests.count(left).await, 1, "another's stays");
+    // A mailbox that does not exist is not mailed because its member wants it.
+    stopped("sam_said_spam", "bounced").await;
+    let off = json!({"enabled": false});
+    member.client.patch(&mail, "*", off).await.expect(200);
+    member.client.patch(&mail, "*", on).await.expect(200);
+    assert_eq!(guests.count(left).await, 2);
+}
+
 /// A service may report a bounce before the result of the sending is stored.
 #[tokio::test]
 async fn no11_a_bounce_that_comes_before_the_mail_is_marked_counts() {

@@ -191,3 +191,33 @@ async fn no1_an_announcement_with_another_time_again_and_again_is_told_twice() {
     // In winter Melbourne is ten hours ahead.
     assert!(pushed[1].contains("04:40"), "{pushed:?}");
 }
+
+/// Who ordered after a change knows nothing else: only those are told who ordered or began to wait before it, also if the
+/// job comes late.
+#[tokio::test]
+async fn no1_who_comes_after_a_change_is_not_told_of_it() {
+    let guests = Guests::new().await;
+    let early = guests.guest("early_emil").await;
+    let late = guests.guest("late_lena").await;
+    // Their order is made while the job has not looked at the change yet.
+    guests
+        .run(&format!(
+            "set session_replication_role = replica;
+             update app.orders set created_at = now() + interval '1 hour' where user_id = '{}'",
+            late.id
+        ))
+        .await;
+    guests
+        .change(json!({"starts_at": "2041-05-01T18:30:00Z"}))
+        .await;
+    guests
+        .change(json!({"location": {"lat": -37.8, "lng": 144.9}}))
+        .await;
+    guests.dispatch().await;
+    let names = guests.names(&late).await;
+    assert_eq!(names, ["order_paid"]);
+    let names = guests.names(&early).await;
+    for message in ["event_moved", "event_elsewhere"] {
+        assert!(names.iter().any(|name| name == message), "{names:?}");
+    }
+}

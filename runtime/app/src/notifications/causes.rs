@@ -33,6 +33,7 @@ pub(super) struct Cause {
     pub message: &'static str,
     /// Whether the member who caused the event is told, too: a receipt is, a new follower is not.
     pub to_its_cause: bool,
+    /// `$1` is the id of the object, `$2`, if it occurs, the time of the event: members who came later know nothing else.
     pub sql: &'static str,
 }
 
@@ -65,7 +66,10 @@ impl Cause {
     }
 
     async fn look(&self, cx: &mut Cx, event: &Event) -> Result<Option<Told>> {
-        let found = sqlx::query(self.sql).bind(event.entity_id);
+        let mut found = sqlx::query(self.sql).bind(event.entity_id);
+        if self.sql.contains("$2") {
+            found = found.bind(event.created_at);
+        }
         let Some(row) = found.fetch_optional(cx.conn()).await? else {
             return Ok(None);
         };

@@ -86,13 +86,19 @@ pub(super) async fn settings(
     State(notifications): State<Notifications>,
     caller: Member,
 ) -> Result<Response> {
-    let chosen = chosen(&notifications, &caller).await?;
+    let (chosen, is_stopped) = chosen(&notifications, &caller).await?;
     let shown = TYPES.iter().map(|ty| NotificationSetting {
         r#type: ty.name,
         description: ty.doc,
         is_urgent: ty.urgent,
         channels: CHANNELS
-            .map(|channel| setting(ty, channel, chosen.get(&(ty.name, channel.name()))))
+            .map(|channel| {
+                let mut setting = setting(ty, channel, chosen.get(&(ty.name, channel.name())));
+                // As `app.delivery_obstacles` decides it: only mail about the account itself is sent.
+                setting.is_on &=
+                    !(is_stopped && channel == Channel::Email && ty.name != "security");
+                setting
+            })
             .into(),
     });
     Ok(uncached(NotificationSettings {
@@ -119,11 +125,12 @@ fn setting(ty: &Type, channel: Channel, chosen: Option<&Chosen>) -> ChannelSetti
     }
 }
 
-/// By type and channel; those about which the caller has said nothing are missing.
+/// By type and channel; those about which the caller has said nothing are missing. Also whether mail to the caller's address
+/// is stopped, because it came back or was reported as spam.
 async fn chosen(
     notifications: &Notifications,
     caller: &Member,
-) -> Result<HashMap<(&'static str, &'static str), Chosen>> {
+) -> Result<(HashMap<(&'static str, &'static str), Chosen>, bool)> {
     type Row = (
         String,
         String,
@@ -146,10 +153,16 @@ async fn chosen(
             .bind(names)
             .fetch_all(cx.conn())
             .await?;
-            Ok(rows)
+            let is_stopped: bool = sqlx::query_scalar(
+                "select exists (select from app.mail_suppressions s join app.users u on u.email = s.email where u.id = $1)",
+            )
+            .bind(me)
+            .fetch_one(cx.conn())
+            .await?;
+            Ok((rows, is_stopped))
         })
     });
-    let rows = look.await?;
+    let (rows, is_stopped) = look.await?;
     let known = |(name, channel, enabled, quiet_hours, preference): Row| {
         let ty = TYPES.iter().find(|ty| ty.name == name)?;
         let channel = CHANNELS.iter().find(|known| known.name() == channel)?;
@@ -160,5 +173,5 @@ async fn chosen(
         };
         Some(((ty.name, channel.name()), chosen))
     };
-    Ok(rows.into_iter().filter_map(known).collect())
+    Ok((rows.into_iter().filter_map(known).collect(), is_stopped))
 }

@@ -176,18 +176,6 @@ impl Price {
             );
             return invalid("/ends_at", detail);
         }
-        let is_beyond: bool = sqlx::query_scalar("select app.lasts_beyond_event($1, $2, $3, $4)")
-            .bind(asked.target_type.as_str())
-            .bind(asked.target_id)
-            .bind(asked.starts_at)
-            .bind(self.shown.days)
-            .fetch_one(cx.conn())
-            .await?;
-        if is_beyond {
-            let detail =
-                "the event has ended before the last of these days begins: book fewer days";
-            return invalid("/ends_at", detail.to_owned());
-        }
         Ok(())
     }
 
