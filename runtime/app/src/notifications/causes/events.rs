@@ -30,8 +30,9 @@ pub(super) const CAUSES: &[Cause] = &[
         sql: "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at,
                 'event_moved:' || e.id || ':' || coalesce(s.revision, 1) as key,
-                array(select t.holder_id from app.tickets t join app.orders o on o.id = t.order_id and o.created_at <= $2
+                array(select t.holder_id from app.tickets t
                   where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in')
+                    and not exists (select from app.orders o where o.id = t.order_id and o.created_at > $2)
                   union select w.user_id from app.waitlist_entries w
                   where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered') and w.created_at <= $2
                     and app.may_order_tickets(e.id, w.user_id)) as members
@@ -49,8 +50,9 @@ pub(super) const CAUSES: &[Cause] = &[
                   when e.venue_id is null and e.location is null and e.online_url is not null then 'online'
                   else coalesce(app.place_to_name(e.id), c.name) end) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
-                array(select t.holder_id from app.tickets t join app.orders o on o.id = t.order_id and o.created_at <= $2
+                array(select t.holder_id from app.tickets t
                   where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in')
+                    and not exists (select from app.orders o where o.id = t.order_id and o.created_at > $2)
                   union select w.user_id from app.waitlist_entries w
                   where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered') and w.created_at <= $2
                     and app.may_order_tickets(e.id, w.user_id)) as members
@@ -66,8 +68,9 @@ pub(super) const CAUSES: &[Cause] = &[
         // on the waiting list may not see it.
         sql: "select jsonb_build_object('event', e.title, 'place', 'online') as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
-                array(select t.holder_id from app.tickets t join app.orders o on o.id = t.order_id and o.created_at <= $2
-                  where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in')) as members
+                array(select t.holder_id from app.tickets t
+                  where t.event_id = e.id and t.holder_id is not null and t.state in ('valid', 'checked_in')
+                    and not exists (select from app.orders o where o.id = t.order_id and o.created_at > $2)) as members
               from app.events e
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()
                 and e.venue_id is null and e.location is null and e.online_url is not null and app.host_is_live(e.host_id)",
